@@ -1,0 +1,73 @@
+"""Mutual logon and frame tags: HMAC-SHA256 (RFC 2104) with a 256-bit key per terminal.
+
+The transcript is everything both sides said before the proofs: the HELLO body with
+its length before it, and the CHALLENGE body without its own proof. Both proofs and
+both session keys are made from its hash, so a change of any field by anybody in
+between, a downgrade of the version included, ends the logon.
+
+The session keys are fresh as soon as one of the two nonces is: a recorded session
+cannot be replayed to either side.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import struct
+from typing import Final, NamedTuple
+
+from bridge.wire.spec import TAG_SIZE
+
+__all__ = ["KEY_SIZE", "PROOF_SIZE", "LogonSecrets", "derive", "same", "tag"]
+
+KEY_SIZE: Final = 32
+PROOF_SIZE: Final = 32
+
+_LENGTH: Final = struct.Struct("<I")
+_RELAY_PROOF: Final = b"mt5-zmq-bridge wire 1 relay proof"
+_TERMINAL_PROOF: Final = b"mt5-zmq-bridge wire 1 terminal proof"
+_RELAY_KEY: Final = b"mt5-zmq-bridge wire 1 relay to terminal"
+_TERMINAL_KEY: Final = b"mt5-zmq-bridge wire 1 terminal to relay"
+
+
+class LogonSecrets(NamedTuple):
+    """
+    What follows from a key and a transcript: two proofs and two session keys.
+    """
+
+    relay_proof: bytes
+    terminal_proof: bytes
+    relay_key: bytes
+    terminal_key: bytes
+
+    def __repr__(self) -> str:
+        return "<LogonSecrets (redacted)>"
+
+
+def derive(key: bytes, hello_body: bytes, challenge_fields: bytes) -> LogonSecrets:
+    """
+    Derive proofs and session keys.
+
+    ``key``: 32 bytes. ``hello_body``: the body of HELLO as it was on the wire.
+    ``challenge_fields``: the body of CHALLENGE without the 32 bytes of proof at its end.
+    """
+    transcript = hashlib.sha256(
+        _LENGTH.pack(len(hello_body)) + hello_body + challenge_fields
+    ).digest()
+    return LogonSecrets(
+        hmac.digest(key, _RELAY_PROOF + transcript, "sha256"),
+        hmac.digest(key, _TERMINAL_PROOF + transcript, "sha256"),
+        hmac.digest(key, _RELAY_KEY + transcript, "sha256"),
+        hmac.digest(key, _TERMINAL_KEY + transcript, "sha256"),
+    )
+
+
+def tag(session_key: bytes, data: bytes | memoryview) -> bytes:
+    """
+    Return the tag of a frame: the first 16 bytes of its HMAC-SHA256.
+    """
+    return hmac.digest(session_key, data, "sha256")[:TAG_SIZE]
+
+
+#: Compare two proofs or tags in constant time.
+same = hmac.compare_digest

@@ -1,0 +1,146 @@
+"""Frames: cutting a byte stream into them, and putting one together.
+
+::
+
+    offset  size  field
+     0      4     length   u32, of the whole frame, header and tag included
+     4      1     type     FrameType
+     5      1     flags    0
+     6      2     magic    "M5"
+     8      8     seq      u64, 1 for the first frame of a direction, then +1
+    16      n     body
+    16+n    16    tag      of bytes 0..16+n; zeros before the session keys exist
+
+Little endian. A length is checked before anything is held for it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Final
+
+from bridge.exceptions import RemoteProtocolError
+from bridge.wire.spec import (
+    FRAME_MAGIC,
+    FRAME_OVERHEAD,
+    HEADER_SIZE,
+    TAG_SIZE,
+    LogoutCode,
+)
+
+__all__ = ["NO_TAG", "RUN_HEADER", "FrameBuffer", "pack_header", "pack_run_header", "read_header"]
+
+_HEADER: Final = struct.Struct("<IBBHQ")
+_LENGTH: Final = struct.Struct("<I")
+NO_TAG: Final = bytes(TAG_SIZE)
+
+#: symbol_id u32, length u32 (records), first_seq u64, sent_us u64; the cursor's 16 bytes follow
+_RUN: Final = struct.Struct("<IIQQ")
+_CURSOR: Final = struct.Struct("<qII")
+#: The same 24 bytes, for the receiving side.
+RUN_HEADER: Final = _RUN
+
+
+def pack_header(length: int, frame_type: int, seq: int) -> bytes:
+    """
+    Return the 16 bytes of a header; ``length`` is that of the whole frame.
+    """
+    return _HEADER.pack(length, frame_type, 0, FRAME_MAGIC, seq)
+
+
+def read_header(frame: bytes | memoryview) -> tuple[int, int]:
+    """
+    Return (type, seq) of a frame.
+
+    Raises:
+        RemoteProtocolError: the magic or the flags are wrong.
+    """
+    _, frame_type, flags, magic, seq = _HEADER.unpack_from(frame)
+    if magic != FRAME_MAGIC:
+        raise RemoteProtocolError(
+            LogoutCode.BAD_MAGIC, f"bytes 6..8 of a frame are {magic:#06x}, not the magic"
+        )
+    if flags:
+        raise RemoteProtocolError(LogoutCode.BAD_FRAME, f"frame flags are {flags}, not 0")
+    return frame_type, seq
+
+
+def pack_run_header(
+    symbol_id: int, length: int, first_seq: int, sent_us: int, cursor: tuple[int, int, int]
+) -> bytes:
+    """
+    Return the 40 bytes that stand before a run of records.
+    """
+    return _RUN.pack(symbol_id, length, first_seq, sent_us) + _CURSOR.pack(*cursor)
+
+
+class FrameBuffer:
+    """
+    Cuts received bytes into frames, however they were split on the way.
+
+    A view handed out by ``feed`` is valid only until the next step of the iteration.
+    """
+
+    def __init__(self, frame_max: int) -> None:
+        #: Largest frame accepted; raised once the peer has proved itself.
+        self.frame_max = frame_max
+        self._partial = bytearray()
+        self._wanted = HEADER_SIZE
+
+    @property
+    def pending(self) -> int:
+        """
+        Bytes held of a frame that is not complete.
+        """
+        return len(self._partial)
+
+    def feed(self, data: bytes | bytearray | memoryview) -> Iterator[memoryview]:
+        """
+        Take received bytes and yield every complete frame.
+
+        Raises:
+            RemoteProtocolError: a length is out of bounds; the stream cannot be read on.
+        """
+        view = memoryview(data)
+        at = 0
+        end = len(view)
+        partial = self._partial
+        while partial:
+            # Complete the frame that began in an earlier read: header first, then the rest.
+            take = min(self._wanted - len(partial), end - at)
+            partial += view[at : at + take]
+            at += take
+            if len(partial) < self._wanted:
+                return
+            length = self._length(partial, 0)
+            if length > len(partial):
+                self._wanted = length
+                continue
+            frame = bytes(partial)
+            partial.clear()
+            self._wanted = HEADER_SIZE
+            yield memoryview(frame)
+        while end - at >= HEADER_SIZE:
+            length = self._length(view, at)
+            if at + length > end:
+                self._wanted = length
+                partial += view[at:end]
+                return
+            frame_view = view[at : at + length]
+            at += length
+            yield frame_view
+        if at < end:
+            self._wanted = HEADER_SIZE
+            partial += view[at:end]
+
+    def _length(self, data: bytearray | memoryview, at: int) -> int:
+        length: int = _LENGTH.unpack_from(data, at)[0]
+        if not FRAME_OVERHEAD <= length <= self.frame_max:
+            code = (
+                LogoutCode.FRAME_TOO_LARGE if length > self.frame_max else LogoutCode.BAD_FRAME
+            )
+            raise RemoteProtocolError(
+                code, f"a frame of {length} bytes is outside {FRAME_OVERHEAD}..{self.frame_max}"
+            )
+        return length

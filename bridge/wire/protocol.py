@@ -1,0 +1,813 @@
+"""The session between terminal and relay: bytes in, events out.
+
+Theory of operation. A session is driven by four methods and a clock that the caller
+reads: ``receive_data``, ``receive_eof``, ``data_to_send``, ``events_received``, and
+``handle_timer`` when ``next_deadline`` has come. Times are microseconds of the caller's
+own monotonic clock. After every one of these calls the caller **must** take
+``events_received()`` and ``data_to_send()``; when ``closed`` is true it flushes what
+``data_to_send`` still gave and closes the connection.
+
+Rule 1: nothing raises out of ``receive_data``. A peer that breaks the protocol gets a
+LOGOUT with the reason, and the caller a ``Closed`` event with the same.
+Rule 2: sequence number and tag are given to a frame when it becomes the next on the
+wire, so that commands overtake market data in the queue without breaking the sequence.
+Rule 3: the bytes of ``Ticks`` events are copies; nothing refers to the receive buffer.
+Rule 4: three lanes, in this order: commands (everything but the following), TICKS, PAGE.
+The last two together are bounded by the window, because bytes in the kernel cannot be
+overtaken.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final, NamedTuple
+
+from bridge.exceptions import LocalProtocolError, RemoteProtocolError
+from bridge.model.record import RECORD_SIZE
+from bridge.wire import auth
+from bridge.wire.frame import NO_TAG, RUN_HEADER, FrameBuffer, pack_header, read_header
+from bridge.wire.messages import (
+    MESSAGES,
+    Ack,
+    Busy,
+    Challenge,
+    Heartbeat,
+    Hello,
+    Logout,
+    Message,
+    Page,
+    TerminalState,
+    TestRequest,
+    Welcome,
+    pack_message,
+    unpack_message,
+)
+from bridge.wire.spec import (
+    ACK_EVERY_BYTES,
+    ACK_EVERY_MS,
+    BUSY_LIMIT_MS,
+    CLOCK_WINDOW_MS,
+    COMMAND_QUEUE_MAX,
+    CRITICAL_TYPE_MAX,
+    FRAME_MAX,
+    FRAME_OVERHEAD,
+    HEADER_SIZE,
+    HEARTBEAT_INTERVAL_MAX_MS,
+    HEARTBEAT_INTERVAL_MIN_MS,
+    LOGON_FRAME_MAX,
+    MARKET_FRAME_MAX,
+    MARKET_WINDOW,
+    RUN_HEADER_SIZE,
+    SILENCE_LIMIT_MAX_MS,
+    TAG_SIZE,
+    VERSION,
+    VERSION_MIN,
+    BusyKind,
+    FrameType,
+    LogoutCode,
+)
+from bridge.wire.states import RELAY_RECEIVES, TERMINAL_RECEIVES, State
+
+__all__ = [
+    "NEVER_US",
+    "Closed",
+    "HelloReceived",
+    "LoggedOn",
+    "LogonRequested",
+    "RelaySession",
+    "Run",
+    "Session",
+    "SessionEvent",
+    "TerminalSession",
+    "Ticks",
+]
+
+_UNTAGGED: Final = frozenset({FrameType.HELLO, FrameType.CHALLENGE, FrameType.PROOF})
+#: our own loop was away so long that the peer's frames may simply wait in the socket
+_OWN_STALL_US: Final = 1_000_000
+#: a deadline that does not come
+NEVER_US: Final = 2**63 - 1
+
+
+def _clip(text: str) -> str:
+    return text.replace("\0", " ").encode(errors="replace")[:250].decode(errors="ignore")
+
+
+def _printable(text: str) -> str:
+    # The peer's text goes into logs and terminals: no line breaks, no escape sequences.
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+class Run(NamedTuple):
+    """
+    ``length`` consecutive records of one stream; ``cursor`` is 16 bytes as on the wire.
+    """
+
+    symbol_id: int
+    length: int
+    first_seq: int
+    sent_us: int
+    cursor: bytes
+    records: bytes
+
+
+class Ticks(NamedTuple):
+    """
+    A TICKS frame. The relay calls ``taken(seq)`` once its records are safe in its hands.
+    """
+
+    seq: int
+    runs: list[Run]
+
+
+class HelloReceived(NamedTuple):
+    """
+    A terminal introduced itself. Answer with ``challenge`` or ``refuse``.
+    """
+
+    hello: Hello
+
+
+class LogonRequested(NamedTuple):
+    """
+    The terminal proved that it has the key. Answer with ``accept`` or ``refuse``.
+    """
+
+    hello: Hello
+
+
+class LoggedOn(NamedTuple):
+    """
+    Terminal side: the session is open.
+    """
+
+    welcome: Welcome
+
+
+class Closed(NamedTuple):
+    """
+    The session is over. ``by_peer``: the other side said so or broke the protocol first.
+    """
+
+    code: int
+    reason: str
+    by_peer: bool
+    retry_after_ms: int = 0
+
+
+SessionEvent = Message | Ticks | HelloReceived | LogonRequested | LoggedOn | Closed
+
+
+class Session:
+    """
+    What both sides share: frames, sequence, tags, liveness, clock offset, two send lanes.
+    """
+
+    _receives: dict[State, frozenset[FrameType]]
+    _sends: frozenset[FrameType]
+
+    def __init__(
+        self,
+        state: State,
+        now_us: int,
+        *,
+        heartbeat_interval_ms: int = 1000,
+        silence_limit_ms: int = 4000,
+        logon_deadline_ms: int = 5000,
+    ) -> None:
+        self.state = state
+        #: the peer's clock as seen here: least (receive time - stamp) of the last minutes
+        self.clock_offset_us: int | None = None
+        #: round trip by the last echoed heartbeat
+        self.rtt_us: int | None = None
+        #: until when the peer said it may block; 0 when it is not busy
+        self.busy_until_us = 0
+        self.busy_kind = int(BusyKind.READY)
+        #: terminal side: what the next heartbeats report; the caller keeps it fresh
+        self.terminal_state: TerminalState | None = None
+        self.last_received_us = now_us
+        self._heartbeat_us = heartbeat_interval_ms * 1000
+        self._silence_us = silence_limit_ms * 1000
+        self._logon_deadline_us = now_us + logon_deadline_ms * 1000
+        self._next_heartbeat_us = now_us
+        self._last_timer_us = now_us
+        self._tested_since_us = -1
+        self._test_id = 0
+        self._peer_time_us = 0
+        self._peer_time_at_us = 0
+        self._buffer = FrameBuffer(LOGON_FRAME_MAX)
+        self._events: list[SessionEvent] = []
+        self._commands: deque[tuple[int, bytes]] = deque()
+        self._command_bytes = 0
+        self._market: deque[bytes] = deque()
+        self._market_bytes = 0
+        self._pages: deque[bytes] = deque()
+        self._offset_window_us = now_us
+        self._offset_before_us: int | None = None
+        self._offset_now_us: int | None = None
+        self._in_flight: deque[tuple[int, int]] = deque()
+        self._in_flight_bytes = 0
+        self._send_seq = 0
+        self._receive_seq = 0
+        self._send_key: bytes | None = None
+        self._receive_key: bytes | None = None
+        self._ack_seq = 0
+        self._ack_bytes = 0
+        self._ack_due_us = 0
+
+    # --- what the caller drives -------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        return self.state is State.CLOSED
+
+    def receive_data(self, data: bytes | bytearray | memoryview, now_us: int) -> None:
+        """
+        Take bytes from the connection, in any portions.
+        """
+        if self.state is State.CLOSED:
+            return
+        try:
+            for frame in self._buffer.feed(data):
+                self._receive_frame(frame, now_us)
+                if self.closed:
+                    return
+        except RemoteProtocolError as error:
+            self._fail(error.code, error.reason, by_peer=True)
+
+    def receive_eof(self) -> None:
+        """
+        The connection ended, or cannot be used any more.
+        """
+        if self.state is not State.CLOSED:
+            self._close(LogoutCode.NORMAL, "the connection was closed without a logout", True)
+
+    def events_received(self) -> list[SessionEvent]:
+        """
+        Return what happened since the last call, in order.
+        """
+        events, self._events = self._events, []
+        return events
+
+    def data_to_send(self, limit: int = FRAME_MAX) -> bytes:
+        """
+        Return the next bytes to send: whole frames, commands before ticks before pages.
+
+        Stops at the first frame that goes past ``limit``, so call it only when the
+        connection can take more: bytes handed out cannot be overtaken any more.
+        """
+        out = bytearray()
+        while self._commands and len(out) < limit:
+            frame_type, body = self._commands.popleft()
+            self._command_bytes -= len(body) + FRAME_OVERHEAD
+            out += self._frame(frame_type, body)
+        while len(out) < limit and (lane := self._open_lane()) is not None:
+            body = lane.popleft()
+            size = len(body) + FRAME_OVERHEAD
+            if lane is self._market:
+                self._market_bytes -= size
+                out += self._frame(FrameType.TICKS, body)
+            else:
+                out += self._frame(FrameType.PAGE, body)
+            self._in_flight.append((self._send_seq, size))
+            self._in_flight_bytes += size
+        return bytes(out)
+
+    @property
+    def wants_to_send(self) -> bool:
+        """
+        Whether ``data_to_send`` would return anything.
+        """
+        return bool(self._commands) or self._open_lane() is not None
+
+    def next_deadline(self) -> int:
+        """
+        Return when ``handle_timer`` wants to be called next, in microseconds;
+        ``NEVER_US`` when the session is closed.
+        """
+        if self.state is State.CLOSED:
+            return NEVER_US
+        if self.state is not State.ACTIVE:
+            return self._logon_deadline_us
+        silence_us = self._silence_us
+        if self._tested_since_us != self.last_received_us:
+            silence_us //= 2
+        deadline = min(self._next_heartbeat_us, self._silent_since() + silence_us)
+        if self._ack_due_us:
+            deadline = min(deadline, self._ack_due_us)
+        return deadline
+
+    def handle_timer(self, now_us: int) -> None:
+        """
+        Do what is due: heartbeat, acknowledgement, test request, or ending a dead session.
+        """
+        stalled = now_us - self._last_timer_us > self._heartbeat_us + _OWN_STALL_US
+        self._last_timer_us = now_us
+        if self.state is State.CLOSED:
+            return
+        if self.state is not State.ACTIVE:
+            if now_us >= self._logon_deadline_us:
+                self._fail(
+                    LogoutCode.LOGON_TIMEOUT,
+                    f"no complete logon in time (state: {self.state.value})",
+                    by_peer=False,
+                )
+            return
+        if stalled:
+            # A stall of our own is not the peer's silence: let it be heard first.
+            self.last_received_us = max(self.last_received_us, now_us - self._silence_us // 2)
+        if now_us >= self._next_heartbeat_us:
+            late = now_us - self._next_heartbeat_us
+            self._next_heartbeat_us = now_us + self._heartbeat_us - late % self._heartbeat_us
+            self._queue_heartbeat(now_us, 0)
+        if self._ack_due_us and now_us >= self._ack_due_us:
+            self._queue_ack()
+        silence = now_us - self._silent_since()
+        if silence >= self._silence_us:
+            self._fail(
+                LogoutCode.HEARTBEAT_LOST,
+                f"nothing received for {silence // 1000} ms",
+                by_peer=False,
+            )
+        elif silence >= self._silence_us // 2 and self._tested_since_us != self.last_received_us:
+            self.test(now_us)
+
+    def test(self, now_us: int) -> None:
+        """
+        Send a TEST_REQUEST: a living peer answers with a heartbeat at once.
+        """
+        self._tested_since_us = self.last_received_us
+        self._test_id = self._test_id % 0xFFFF_FFFF + 1
+        self._queue(TestRequest(self._test_id))
+
+    def send(self, message: Message) -> None:
+        """
+        Queue a message: a PAGE behind the ticks, a HALT before everything, else in order.
+
+        Raises:
+            LocalProtocolError: the session is not active, this side may not send it (a
+                LOGOUT is sent with ``logout``), it is larger than a frame, or the peer
+                does not read and the lane is full: then the session has ended.
+            FieldError: a field is of the wrong type or out of range.
+        """
+        if self.state is not State.ACTIVE:
+            raise LocalProtocolError(
+                LogoutCode.NORMAL,
+                f"{message.TYPE.name} cannot be sent: the session is {self.state.value}",
+            )
+        if message.TYPE not in self._sends:
+            raise LocalProtocolError(
+                LogoutCode.UNEXPECTED_TYPE, f"this side does not send {message.TYPE.name}"
+            )
+        self._queue(message)
+        if self.closed:
+            raise LocalProtocolError(
+                LogoutCode.QUEUE_FULL, f"{message.TYPE.name} cannot be sent: the peer reads nothing"
+            )
+
+    def logout(self, code: int, text: str, retry_after_ms: int = 0) -> None:
+        """
+        End the session; the peer is told why.
+        """
+        if self.state is not State.CLOSED:
+            self._end(code, text, retry_after_ms)
+            self._close(code, text, by_peer=False)
+
+    # --- market data, terminal side ----------------------------------------------
+
+    @property
+    def market_queued(self) -> int:
+        """
+        Bytes of market frames not yet handed to ``data_to_send``.
+        """
+        return self._market_bytes
+
+    @property
+    def market_in_flight(self) -> int:
+        """
+        Bytes of TICKS and PAGE frames handed out and not acknowledged.
+        """
+        return self._in_flight_bytes
+
+    @property
+    def pages_queued(self) -> int:
+        """
+        How many PAGE frames were not yet handed to ``data_to_send``.
+        """
+        return len(self._pages)
+
+    # --- acknowledgements, relay side ----------------------------------------------
+
+    def taken(self, seq: int, size: int, now_us: int) -> None:
+        """
+        Market data up to frame ``seq`` (``size`` bytes of it) is published and kept.
+        A PAGE counts as taken when it was handed out as an event.
+        """
+        if self.state is not State.ACTIVE:
+            return
+        self._ack_seq = max(self._ack_seq, seq)
+        self._ack_bytes += size
+        if self._ack_bytes >= ACK_EVERY_BYTES:
+            self._queue_ack()
+        elif not self._ack_due_us:
+            self._ack_due_us = now_us + ACK_EVERY_MS * 1000
+
+    # --- inside -----------------------------------------------------------------
+
+    def _silent_since(self) -> int:
+        return max(self.last_received_us, self.busy_until_us)
+
+    def _open_lane(self) -> deque[bytes] | None:
+        # The lane whose next frame fits into the window; ticks first.
+        lane = self._market or self._pages
+        if lane and self._in_flight_bytes + len(lane[0]) + FRAME_OVERHEAD <= MARKET_WINDOW:
+            return lane
+        return None
+
+    def _queue(self, message: Message) -> None:
+        body = pack_message(message)
+        size = len(body) + FRAME_OVERHEAD
+        if size > FRAME_MAX:
+            raise LocalProtocolError(
+                LogoutCode.FRAME_TOO_LARGE,
+                f"{message.TYPE.name} of {size} bytes is larger than a frame",
+            )
+        if message.TYPE is FrameType.PAGE:
+            self._pages.append(body)
+        elif message.TYPE is FrameType.HALT:
+            # It must not wait behind the orders that it is to stop.
+            self._queue_command(FrameType.HALT, body, first=True)
+        else:
+            self._queue_command(message.TYPE, body)
+
+    def _queue_command(self, frame_type: FrameType, body: bytes, *, first: bool = False) -> None:
+        if first:
+            self._commands.appendleft((int(frame_type), body))
+        else:
+            self._commands.append((int(frame_type), body))
+        self._command_bytes += len(body) + FRAME_OVERHEAD
+        if self._command_bytes > COMMAND_QUEUE_MAX and self.state is State.ACTIVE:
+            waiting = self._command_bytes
+            self._commands.clear()
+            self._command_bytes = 0
+            self._fail(
+                LogoutCode.QUEUE_FULL,
+                f"the peer does not read: {waiting} bytes waited for it",
+                by_peer=False,
+            )
+
+    def _queue_ack(self) -> None:
+        self._ack_due_us = 0
+        self._ack_bytes = 0
+        self._queue(Ack(self._ack_seq))
+
+    def _queue_heartbeat(self, now_us: int, test_id: int) -> None:
+        delay = now_us - self._peer_time_at_us if self._peer_time_us else 0
+        self._queue(
+            Heartbeat(
+                now_us,
+                self._peer_time_us,
+                min(max(delay, 0), 0xFFFF_FFFF),
+                test_id,
+                self.terminal_state,
+            )
+        )
+
+    def _frame(self, frame_type: int, body: bytes) -> bytes:
+        self._send_seq += 1
+        data = pack_header(len(body) + FRAME_OVERHEAD, frame_type, self._send_seq) + body
+        key = self._send_key
+        if key is None or frame_type in _UNTAGGED:
+            return data + NO_TAG
+        return data + auth.tag(key, data)
+
+    def _receive_frame(self, frame: memoryview, now_us: int) -> None:
+        frame_type, seq = read_header(frame)
+        if seq != self._receive_seq + 1:
+            raise RemoteProtocolError(
+                LogoutCode.BAD_SEQUENCE,
+                f"frame {seq} follows frame {self._receive_seq}: lost, repeated or reordered",
+            )
+        key = self._receive_key
+        end = len(frame) - TAG_SIZE
+        expected = NO_TAG if key is None else auth.tag(key, frame[:end])
+        if not auth.same(frame[end:], expected):
+            raise RemoteProtocolError(
+                LogoutCode.BAD_TAG, f"the tag of frame {seq} does not fit its bytes"
+            )
+        self._receive_seq = seq
+        self.last_received_us = now_us
+        if self.busy_kind:
+            # Whatever comes shows that the block is over; another BUSY begins a new one.
+            self.busy_until_us = 0
+            self.busy_kind = int(BusyKind.READY)
+        if frame_type not in self._receives[self.state]:
+            self._reject_type(frame_type)
+        elif frame_type == FrameType.TICKS:
+            self._receive_ticks(frame, seq, end)
+        else:
+            self._receive_message(frame_type, frame[HEADER_SIZE:end], now_us)
+            if frame_type == FrameType.PAGE:
+                self.taken(seq, len(frame), now_us)
+
+    def _reject_type(self, frame_type: int) -> None:
+        try:
+            name = FrameType(frame_type).name
+        except ValueError:
+            if frame_type > CRITICAL_TYPE_MAX and self.state is State.ACTIVE:
+                return
+            raise RemoteProtocolError(
+                LogoutCode.UNKNOWN_TYPE, f"frame type {frame_type:#04x} is not known"
+            ) from None
+        raise RemoteProtocolError(
+            LogoutCode.UNEXPECTED_TYPE, f"{name} must not arrive here (state: {self.state.value})"
+        )
+
+    def _receive_ticks(self, frame: memoryview, seq: int, end: int) -> None:
+        runs: list[Run] = []
+        at = HEADER_SIZE
+        if len(frame) > MARKET_FRAME_MAX:
+            raise RemoteProtocolError(
+                LogoutCode.FRAME_TOO_LARGE, f"TICKS of {len(frame)} bytes"
+            )
+        while at < end:
+            if end - at < RUN_HEADER_SIZE:
+                raise RemoteProtocolError(LogoutCode.BAD_RECORDS, "TICKS: a run header is cut")
+            symbol_id, count, first_seq, sent_us = RUN_HEADER.unpack_from(frame, at)
+            begin = at + RUN_HEADER_SIZE
+            stop = begin + count * RECORD_SIZE
+            if not count or stop > end:
+                raise RemoteProtocolError(
+                    LogoutCode.BAD_RECORDS, f"TICKS: a run of {count} records does not fit"
+                )
+            runs.append(
+                Run(
+                    symbol_id,
+                    count,
+                    first_seq,
+                    sent_us,
+                    bytes(frame[begin - 16 : begin]),
+                    bytes(frame[begin:stop]),
+                )
+            )
+            at = stop
+        if not runs:
+            raise RemoteProtocolError(LogoutCode.BAD_RECORDS, "TICKS: no run in it")
+        self._events.append(Ticks(seq, runs))
+
+    def _receive_message(self, frame_type: int, body: memoryview, now_us: int) -> None:
+        if frame_type in (FrameType.HELLO, FrameType.CHALLENGE, FrameType.PROOF, FrameType.WELCOME):
+            self._receive_logon(frame_type, body, now_us)
+            return
+        message = unpack_message(MESSAGES[frame_type], body)
+        match message:
+            case Heartbeat():
+                self._receive_heartbeat(message, now_us)
+            case TestRequest():
+                self._queue_heartbeat(now_us, message.test_id)
+                return
+            case Ack():
+                self._receive_ack(message.seq)
+                return
+            case Busy():
+                limit_us = min(message.limit_ms, BUSY_LIMIT_MS) * 1000
+                if message.kind:
+                    self.busy_until_us = now_us + limit_us
+                    self.busy_kind = message.kind
+            case Logout():
+                text = _printable(message.text)
+                self._close(message.code, text, True, message.retry_after_ms)
+                return
+        self._events.append(message)
+
+    def _receive_heartbeat(self, message: Heartbeat, now_us: int) -> None:
+        self._peer_time_us = message.time_us
+        self._peer_time_at_us = now_us
+        self.observe_stamp(message.time_us, now_us)
+        if message.echo_time_us:
+            self.rtt_us = max(0, now_us - message.echo_time_us - message.echo_delay_us)
+
+    def observe_stamp(self, stamp_us: int, now_us: int) -> None:
+        """
+        Use a stamp of the peer's clock, received now, for the clock offset.
+        """
+        if now_us - self._offset_window_us >= CLOCK_WINDOW_MS * 1000:
+            self._offset_window_us = now_us
+            self._offset_before_us, self._offset_now_us = self._offset_now_us, None
+        offset = now_us - stamp_us
+        if self._offset_now_us is None or offset < self._offset_now_us:
+            self._offset_now_us = offset
+        before = self._offset_before_us
+        self.clock_offset_us = (
+            self._offset_now_us if before is None else min(before, self._offset_now_us)
+        )
+
+    def _receive_ack(self, seq: int) -> None:
+        if seq > self._send_seq:
+            raise RemoteProtocolError(
+                LogoutCode.BAD_MESSAGE, f"ACK of frame {seq}, which was not sent"
+            )
+        while self._in_flight and self._in_flight[0][0] <= seq:
+            self._in_flight_bytes -= self._in_flight.popleft()[1]
+
+    def _receive_logon(self, frame_type: int, body: memoryview, now_us: int) -> None:
+        raise NotImplementedError
+
+    def _activate(self, now_us: int) -> None:
+        self.state = State.ACTIVE
+        self._buffer.frame_max = FRAME_MAX
+        self.last_received_us = self._last_timer_us = self._next_heartbeat_us = now_us
+
+    def _fail(self, code: int, reason: str, *, by_peer: bool) -> None:
+        self._end(code, reason, 0)
+        self._close(code, reason, by_peer)
+
+    def _end(self, code: int, reason: str, retry_after_ms: int) -> None:
+        # What is in the command lane still goes out, then the LOGOUT; no more market data.
+        self._market.clear()
+        self._market_bytes = 0
+        self._pages.clear()
+        self._commands.append(
+            (int(FrameType.LOGOUT), pack_message(Logout(int(code), _clip(reason), retry_after_ms)))
+        )
+
+    def _close(self, code: int, reason: str, by_peer: bool, retry_after_ms: int = 0) -> None:
+        self.state = State.CLOSED
+        self._events.append(Closed(int(code), reason, by_peer, retry_after_ms))
+
+
+class TerminalSession(Session):
+    """
+    The terminal's side: says HELLO, lets the relay prove itself, then proves itself.
+
+    ``hello.nonce`` must never repeat for this key: it is what stops a replayed relay.
+    """
+
+    _receives = TERMINAL_RECEIVES
+
+    def __init__(self, key: bytes, hello: Hello, now_us: int, *, deadline_ms: int = 5000) -> None:
+        super().__init__(State.HELLO_SENT, now_us, logon_deadline_ms=deadline_ms)
+        self._key = key
+        self._hello = hello
+        self._hello_body = pack_message(hello)
+        #: what both sides have, and the relay's fencing epoch; known after CHALLENGE
+        self.capabilities = 0
+        self.relay_epoch = 0
+        self._commands.append((int(FrameType.HELLO), self._hello_body))
+
+    def send_market(self, body: bytes) -> None:
+        """
+        Queue the body of a TICKS frame: runs of at most 8,160 bytes together.
+
+        Raises:
+            LocalProtocolError: the session is not active or the body too large.
+        """
+        if self.state is not State.ACTIVE or len(body) + FRAME_OVERHEAD > MARKET_FRAME_MAX:
+            raise LocalProtocolError(
+                LogoutCode.NORMAL,
+                f"{len(body)} bytes of ticks cannot be sent: the session is {self.state.value}",
+            )
+        self._market.append(body)
+        self._market_bytes += len(body) + FRAME_OVERHEAD
+
+    def _receive_logon(self, frame_type: int, body: memoryview, now_us: int) -> None:
+        if frame_type == FrameType.CHALLENGE:
+            self._receive_challenge(bytes(body))
+            return
+        welcome = unpack_message(Welcome, body)
+        self._heartbeat_us = welcome.heartbeat_interval_ms * 1000
+        self._silence_us = welcome.silence_limit_ms * 1000
+        self._activate(now_us)
+        self.observe_stamp(welcome.time_us, now_us)
+        self._events.append(LoggedOn(welcome))
+
+    def _receive_challenge(self, body: bytes) -> None:
+        fields, proof = body[: -auth.PROOF_SIZE], body[-auth.PROOF_SIZE :]
+        challenge = unpack_message(Challenge, fields)
+        if not self._hello.version_min <= challenge.version <= self._hello.version_max:
+            raise RemoteProtocolError(
+                LogoutCode.VERSION_MISMATCH, f"the relay chose version {challenge.version}"
+            )
+        secrets = auth.derive(self._key, self._hello_body, fields)
+        if not auth.same(proof, secrets.relay_proof):
+            raise RemoteProtocolError(
+                LogoutCode.BAD_RELAY_KEY,
+                "the relay does not have this terminal's key (compare both key files)",
+            )
+        if challenge.relay_epoch < self._hello.relay_epoch_seen:
+            raise RemoteProtocolError(
+                LogoutCode.STALE_RELAY,
+                f"relay epoch {challenge.relay_epoch} is older than {self._hello.relay_epoch_seen}",
+            )
+        self.capabilities = challenge.capabilities & self._hello.capabilities
+        self.relay_epoch = challenge.relay_epoch
+        self._commands.append((int(FrameType.PROOF), secrets.terminal_proof))
+        self._send_key = secrets.terminal_key
+        self._receive_key = secrets.relay_key
+        self.state = State.PROOF_SENT
+
+
+class RelaySession(Session):
+    """
+    The relay's side of one connection.
+    """
+
+    _receives = RELAY_RECEIVES
+
+    def __init__(
+        self,
+        now_us: int,
+        *,
+        heartbeat_interval_ms: int = 1000,
+        silence_limit_ms: int = 4000,
+        logon_deadline_ms: int = 5000,
+    ) -> None:
+        super().__init__(
+            State.EXPECT_HELLO,
+            now_us,
+            heartbeat_interval_ms=heartbeat_interval_ms,
+            silence_limit_ms=silence_limit_ms,
+            logon_deadline_ms=logon_deadline_ms,
+        )
+        self.hello: Hello | None = None
+        self.capabilities = 0
+        self._hello_body = b""
+        self._secrets: auth.LogonSecrets | None = None
+
+    def challenge(self, key: bytes, nonce: bytes, relay_epoch: int, capabilities: int) -> None:
+        """
+        Answer a ``HelloReceived``: prove that we have the key and ask for the same.
+
+        ``nonce``: 32 bytes from a cryptographic source, never used before.
+
+        Raises:
+            LocalProtocolError: no HELLO is waiting for an answer.
+        """
+        if self.state is not State.HELLO_RECEIVED or self.hello is None:
+            raise LocalProtocolError(
+                LogoutCode.NORMAL, f"no HELLO to answer: the session is {self.state.value}"
+            )
+        version = min(VERSION, self.hello.version_max)
+        fields = pack_message(Challenge(version, int(capabilities), relay_epoch, nonce))
+        self._secrets = auth.derive(key, self._hello_body, fields)
+        self.capabilities = int(capabilities) & self.hello.capabilities
+        self._commands.append((int(FrameType.CHALLENGE), fields + self._secrets.relay_proof))
+        self.state = State.EXPECT_PROOF
+
+    def accept(
+        self, alias: str, program: str, now_us: int, time_utc_msc: int, trading_state: int = 0
+    ) -> None:
+        """
+        Answer a ``LogonRequested``: open the session.
+
+        Raises:
+            LocalProtocolError: no proved terminal is waiting.
+        """
+        if self.state is not State.ADMISSION:
+            raise LocalProtocolError(
+                LogoutCode.NORMAL, f"nobody to accept: the session is {self.state.value}"
+            )
+        self._activate(now_us)
+        self._queue(
+            Welcome(
+                alias,
+                program,
+                self._heartbeat_us // 1000,
+                self._silence_us // 1000,
+                trading_state,
+                now_us,
+                time_utc_msc,
+                None,
+            )
+        )
+
+    def refuse(self, code: int, text: str, retry_after_ms: int = 0) -> None:
+        """
+        Answer a ``HelloReceived`` or ``LogonRequested`` with no.
+        """
+        self.logout(code, text, retry_after_ms)
+
+    def _receive_logon(self, frame_type: int, body: memoryview, now_us: int) -> None:
+        if frame_type == FrameType.HELLO:
+            self._hello_body = bytes(body)
+            hello = unpack_message(Hello, self._hello_body)
+            if hello.version_min > VERSION or hello.version_max < VERSION_MIN:
+                raise RemoteProtocolError(
+                    LogoutCode.VERSION_MISMATCH,
+                    f"the terminal speaks versions {hello.version_min}..{hello.version_max}, "
+                    f"this relay {VERSION_MIN}..{VERSION}",
+                )
+            self.hello = hello
+            self.state = State.HELLO_RECEIVED
+            self._events.append(HelloReceived(hello))
+            return
+        secrets = self._secrets
+        if secrets is None or self.hello is None or not auth.same(body, secrets.terminal_proof):
+            raise RemoteProtocolError(
+                LogoutCode.BAD_TERMINAL_KEY,
+                "the terminal does not have the key of this alias (compare both key files)",
+            )
+        self._send_key = secrets.relay_key
+        self._receive_key = secrets.terminal_key
+        self.state = State.ADMISSION
+        self._events.append(LogonRequested(self.hello))
