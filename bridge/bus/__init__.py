@@ -1,0 +1,7 @@
+"""The bus protocol between relay and clients, without input or output.
+
+Layer 2, pure: no sockets, no clock, no randomness. ``topics`` names what is
+published, ``bodies`` lays out what stands behind a topic, ``requests`` what can be
+asked, ``codec`` turns it into bytes and back. Specification:
+``docs/reference/bus-protocol.md``.
+"""

@@ -1,0 +1,157 @@
+"""Checkpoints: the tick cursors on disk, and the epoch that grows with every start.
+
+One small file, replaced as a whole by a writer thread, so that the loop never waits for
+a disk. A file that is damaged is put aside: streams then begin a new epoch and say so,
+they never go on from doubt.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import zlib
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgpack
+import structlog
+
+from bridge.model.record import Cursor
+from bridge.relay.streams import SavedStream
+
+__all__ = ["Checkpoint", "CheckpointFile"]
+
+log = structlog.get_logger(__name__)
+
+_FORMAT: Final = 1
+_NAME: Final = "checkpoint.msgpack"
+#: A virus scanner may hold a file on Windows for a moment after it was written.
+_REPLACE_TRIES: Final = 20
+_REPLACE_PAUSE_S: Final = 0.05
+
+
+class Checkpoint(NamedTuple):
+    """
+    What survives the relay: the highest epoch it used, and its streams.
+    """
+
+    epoch: int
+    saved_utc_msc: int
+    streams: list[SavedStream]
+
+
+class CheckpointFile:
+    """
+    The file and its writer thread.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / _NAME
+        self.written = 0
+        self.failed = 0
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._running: Future[None] | None = None
+        self._next: Checkpoint | None = None
+
+    def load(self) -> Checkpoint:
+        """
+        Read the file; a missing one is an empty checkpoint, a damaged one is put aside.
+        """
+        try:
+            data = self.path.read_bytes()
+        except FileNotFoundError:
+            return Checkpoint(0, 0, [])
+        checkpoint = _decode(data)
+        if checkpoint is None:
+            aside = self.path.with_suffix(f".damaged-{time.time_ns() // 1_000_000_000}")
+            self.path.replace(aside)
+            log.error(
+                "the checkpoint is damaged and was put aside; streams begin a new epoch",
+                file=str(aside),
+            )
+            return Checkpoint(0, 0, [])
+        return checkpoint
+
+    def save_now(self, checkpoint: Checkpoint) -> None:
+        """
+        Write and wait: at the start, before anything is served with the new epoch.
+
+        Raises:
+            OSError: the data folder cannot be written.
+        """
+        self._thread.submit(self._write, checkpoint).result()
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """
+        Hand a checkpoint to the writer; one that still waits is replaced by it.
+        """
+        if self._running is not None and not self._running.done():
+            self._next = checkpoint
+            return
+        self._running = self._thread.submit(self._write_logged, checkpoint)
+
+    def poll(self) -> None:
+        """
+        Start the write that waited for the one before it.
+        """
+        if self._next is not None and (self._running is None or self._running.done()):
+            waiting, self._next = self._next, None
+            self._running = self._thread.submit(self._write_logged, waiting)
+
+    def close(self, last: Checkpoint | None) -> None:
+        """
+        Write the last checkpoint and end the thread.
+        """
+        self._next = None
+        if last is not None:
+            self._thread.submit(self._write_logged, last)
+        self._thread.shutdown(wait=True)
+
+    def _write_logged(self, checkpoint: Checkpoint) -> None:
+        try:
+            self._write(checkpoint)
+        except OSError as error:
+            self.failed += 1
+            log.error("the checkpoint cannot be written", file=str(self.path), reason=str(error))
+
+    def _write(self, checkpoint: Checkpoint) -> None:
+        temporary = self.path.with_suffix(".new")
+        with temporary.open("wb") as file:
+            file.write(_encode(checkpoint))
+            file.flush()
+            os.fsync(file.fileno())
+        for attempt in range(_REPLACE_TRIES):
+            try:
+                temporary.replace(self.path)
+                break
+            except PermissionError:
+                if attempt == _REPLACE_TRIES - 1:
+                    raise
+                time.sleep(_REPLACE_PAUSE_S)
+        self.written += 1
+
+
+def _encode(checkpoint: Checkpoint) -> bytes:
+    body: bytes = msgpack.packb(
+        [_FORMAT, checkpoint.epoch, checkpoint.saved_utc_msc, checkpoint.streams]
+    )
+    return zlib.crc32(body).to_bytes(4, "little") + body
+
+
+def _decode(data: bytes) -> Checkpoint | None:
+    if len(data) < 4 or zlib.crc32(data[4:]) != int.from_bytes(data[:4], "little"):
+        return None
+    try:
+        fields: Any = msgpack.unpackb(data[4:], raw=False)
+        version, epoch, saved_utc_msc, streams = fields
+        if version != _FORMAT:
+            return None
+        return Checkpoint(epoch, saved_utc_msc, [_saved(stream) for stream in streams])
+    except (ValueError, TypeError):
+        return None
+
+
+def _saved(fields: list[Any]) -> SavedStream:
+    saved = SavedStream._make(fields)
+    return saved._replace(cursor=Cursor._make(saved.cursor))

@@ -1,0 +1,323 @@
+"""Links: the TCP connections of terminals.
+
+One ``BufferedProtocol`` a connection, which reads into a kept buffer and drives the
+sans-IO session; ``Links`` listens and bounds how many may be on their way to a logon.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+import sys
+from typing import Final, cast
+
+import structlog
+
+from bridge.config import Settings
+from bridge.exceptions import EndpointInUse, RemoteProtocolError
+from bridge.relay.clock import now_us, utc_msc
+from bridge.relay.terminals import Terminal, Terminals
+from bridge.wire.messages import Hello, Message
+from bridge.wire.protocol import Closed, HelloReceived, LogonRequested, RelaySession, Ticks
+from bridge.wire.spec import CAPABILITIES, NONCE_SIZE, LogoutCode
+
+__all__ = ["Link", "Links"]
+
+log = structlog.get_logger(__name__)
+
+#: one read takes at most this; kept, because allocating it for each read costs more than reading
+_RECEIVE_BUFFER: Final = 262_144
+#: with so much waiting in the transport nothing more is handed to it, so commands can overtake
+_WRITE_HIGH: Final = 65_536
+#: a terminal that does not read is cut when so much waits for it
+_WRITE_MAX: Final = 8 * 1024 * 1024
+
+
+class Link(asyncio.BufferedProtocol):
+    """
+    One connection of a terminal.
+    """
+
+    def __init__(self, links: Links) -> None:
+        self._links = links
+        self._session = links.new_session()
+        self._transport: asyncio.Transport | None = None
+        self._buffer = bytearray(_RECEIVE_BUFFER)
+        self._view = memoryview(self._buffer)
+        self.peer = ""
+        self.terminal: Terminal | None = None
+        self.logged_on = False
+
+    # --- what the terminal sees (SessionLink) ----------------------------------------
+
+    @property
+    def hello(self) -> Hello | None:
+        return self._session.hello
+
+    @property
+    def capabilities(self) -> int:
+        return self._session.capabilities
+
+    @property
+    def rtt_us(self) -> int | None:
+        return self._session.rtt_us
+
+    @property
+    def last_received_us(self) -> int:
+        return self._session.last_received_us
+
+    def send(self, message: Message) -> None:
+        self._session.send(message)
+        self._flush()
+
+    def taken(self, seq: int, size: int, now_us: int) -> None:
+        self._session.taken(seq, size, now_us)
+
+    def accept(self, alias: str, now_us: int) -> None:
+        self.logged_on = True
+        self._links.pending.discard(self)
+        self._session.accept(alias, self._links.program, now_us, utc_msc())
+        self._flush()
+
+    def close(self, code: int, text: str, retry_after_ms: int = 0) -> None:
+        self._session.logout(code, text, retry_after_ms)
+        self._handle_events(now_us())
+
+    def test(self, now_us: int) -> None:
+        self._session.test(now_us)
+        self._flush()
+
+    # --- asyncio ---------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        name = transport.get_extra_info("peername")
+        self.peer = f"{name[0]}:{name[1]}" if name else "?"
+        connection = transport.get_extra_info("socket")
+        if connection is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._links.connected(self)
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        now = now_us()
+        self._session.receive_data(self._view[:nbytes], now)
+        self._handle_events(now)
+        self._links.turn()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._session.receive_eof()
+        self._handle_events(now_us())
+        self._links.disconnected(self)
+        self._links.turn()
+
+    # --- inside ----------------------------------------------------------------------
+
+    def tick(self, now: int) -> None:
+        """
+        Do what the session's timers want.
+        """
+        if now >= self._session.next_deadline():
+            self._session.handle_timer(now)
+            self._handle_events(now)
+
+    def _handle_events(self, now: int) -> None:
+        session = self._session
+        terminal = self.terminal
+        for event in session.events_received():
+            try:
+                if type(event) is Ticks:
+                    if terminal is not None:
+                        terminal.receive_ticks(event, now)
+                elif isinstance(event, HelloReceived):
+                    self._receive_hello(event.hello)
+                elif isinstance(event, LogonRequested):
+                    if self.terminal is not None:
+                        self._links.terminals.admit(self.terminal, self, now)
+                elif isinstance(event, Closed):
+                    self._closed(event)
+                elif isinstance(event, Message) and terminal is not None:
+                    terminal.receive(event, now)
+            except RemoteProtocolError as error:
+                session.logout(error.code, error.reason)
+                break
+        self._flush()
+        if session.closed:
+            # The logout itself is an event too; it may have come up in the loop above.
+            for event in session.events_received():
+                if isinstance(event, Closed):
+                    self._closed(event)
+            self._finish()
+
+    def _receive_hello(self, hello: Hello) -> None:
+        terminal = self._links.terminals.get(hello.key_id)
+        if terminal is None:
+            known = ", ".join(self._links.terminals.aliases()) or "none"
+            self._session.refuse(
+                LogoutCode.UNKNOWN_KEY,
+                f"no terminal {hello.key_id!r} is configured here (known: {known})",
+                10_000,
+            )
+            return
+        problem = self._links.terminals.check(terminal, hello)
+        if problem is not None:
+            self._session.refuse(problem[0], problem[1], 10_000)
+            return
+        self.terminal = terminal
+        self._session.challenge(
+            terminal.key.reveal(),
+            secrets.token_bytes(NONCE_SIZE),
+            self._links.relay_epoch,
+            int(CAPABILITIES),
+        )
+
+    def _closed(self, event: Closed) -> None:
+        terminal = self.terminal
+        if self.logged_on and terminal is not None:
+            terminal.link_down(self, event.code, event.reason)
+        else:
+            self._links.terminals.forget(self)
+            if event.code or not event.by_peer:
+                hello = self.hello
+                log.warning(
+                    "logon failed",
+                    peer=self.peer,
+                    terminal=hello.key_id if hello else "?",
+                    code=event.code,
+                    reason=event.reason,
+                )
+        self.logged_on = False
+
+    def _flush(self) -> None:
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        waiting = transport.get_write_buffer_size()
+        while waiting < _WRITE_HIGH and self._session.wants_to_send:
+            transport.write(self._session.data_to_send())
+            waiting = transport.get_write_buffer_size()
+        if waiting > _WRITE_MAX:
+            transport.abort()
+
+    def _finish(self) -> None:
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            transport.close()
+
+    def abort(self) -> None:
+        """
+        Cut the connection without a word.
+        """
+        if self._transport is not None:
+            self._transport.abort()
+
+
+class Links:
+    """
+    The listening socket and all connections.
+    """
+
+    def __init__(
+        self, terminals: Terminals, settings: Settings, relay_epoch: int, program: str
+    ) -> None:
+        self.terminals = terminals
+        self.relay_epoch = relay_epoch
+        self.program = program
+        self.pending: set[Link] = set()
+        self.refused = 0
+        #: called after every read: something may have been sent on a ZeroMQ socket
+        self.turn = _nothing
+        self._settings = settings
+        self._links: dict[Link, None] = {}
+        self._server: asyncio.Server | None = None
+        self._stopping = False
+
+    async def listen(self, host: str, port: int) -> int:
+        """
+        Begin to listen; return the port.
+
+        Raises:
+            EndpointInUse: the port is taken.
+        """
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            if sys.platform == "win32":
+                # Windows would let another process take over the port otherwise.
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+            else:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((host, port))
+            loop = asyncio.get_running_loop()
+            self._server = await loop.create_server(lambda: Link(self), sock=listener, backlog=64)
+        except OSError as error:
+            listener.close()
+            raise EndpointInUse(f"tcp://{host}:{port}", "endpoints.terminal") from error
+        bound: int = listener.getsockname()[1]
+        return bound
+
+    def new_session(self) -> RelaySession:
+        """
+        Return the protocol core for a new connection.
+        """
+        session = self._settings.session
+        return RelaySession(
+            now_us(),
+            heartbeat_interval_ms=session.heartbeat_interval_ms,
+            silence_limit_ms=session.silence_limit_ms,
+            logon_deadline_ms=session.logon_deadline_ms,
+        )
+
+    def connected(self, link: Link) -> None:
+        """
+        A connection was accepted; too many that have not logged on push the oldest out.
+        """
+        self._links[link] = None
+        if self._stopping:
+            link.abort()
+            return
+        self.pending.add(link)
+        if len(self.pending) > self._settings.limits.sessions_pending_logon:
+            oldest = next(known for known in self._links if known in self.pending)
+            self.pending.discard(oldest)
+            self.refused += 1
+            oldest.close(LogoutCode.LOGON_TIMEOUT, "too many connections without a logon")
+
+    def disconnected(self, link: Link) -> None:
+        """
+        A connection is gone.
+        """
+        self._links.pop(link, None)
+        self.pending.discard(link)
+
+    def tick(self, now: int) -> None:
+        """
+        Run the timers of all sessions.
+        """
+        for link in list(self._links):
+            link.tick(now)
+        self.terminals.decide(now)
+
+    async def stop(self) -> None:
+        """
+        Log all terminals out and close.
+        """
+        self._stopping = True
+        if self._server is not None:
+            self._server.close()
+        for link in list(self._links):
+            link.close(LogoutCode.SHUTTING_DOWN, "the relay is stopping", 1_000)
+        # One turn of the loop lets the transports write the logouts.
+        await asyncio.sleep(0)
+        for link in list(self._links):
+            link.abort()
+
+
+def _nothing() -> None:
+    return

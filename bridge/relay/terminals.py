@@ -1,0 +1,668 @@
+"""Terminals: what the relay knows of each, and who may be connected for it.
+
+Admission (wire protocol, "one live session"): for an account and a role there is one
+session. The same incarnation with a higher connection counter replaces the old one at
+once: it is the same program, reconnecting. Another incarnation is refused as long as the
+old session answers a test request.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Protocol
+
+import structlog
+
+from bridge.bus.bodies import StatusEvent
+from bridge.bus.requests import ErrorName, Hop
+from bridge.config import Key, Settings, TerminalSettings
+from bridge.relay.asks import Answer, Ask, Asks, error_name
+from bridge.relay.clock import utc_msc
+from bridge.relay.publisher import Publisher
+from bridge.relay.rings import RingBudget
+from bridge.relay.streams import SavedStream, Stream, StreamError, StreamState
+from bridge.wire.messages import (
+    Busy,
+    Gap,
+    Heartbeat,
+    Hello,
+    Message,
+    Page,
+    Request,
+    Subscribe,
+    TerminalState,
+    Unsubscribe,
+)
+from bridge.wire.messages import Stream as StreamMessage
+from bridge.wire.protocol import Ticks
+from bridge.wire.spec import (
+    FRAME_OVERHEAD,
+    BusyKind,
+    Capability,
+    Continuity,
+    GapReason,
+    LogoutCode,
+    Permission,
+    Role,
+    StreamKind,
+)
+
+__all__ = ["SessionLink", "Terminal", "Terminals"]
+
+log = structlog.get_logger(__name__)
+
+#: a symbol that was refused is asked for again by a snapshot no sooner than this
+_RETRY_FAILED_US: Final = 2_000_000
+#: how long the old session of another incarnation has to answer a test request
+_ADMISSION_TEST_US: Final = 2_000_000
+#: the tick record and its run header: what a run costs on the link
+_RUN_HEADER: Final = 40
+
+
+def _name(kind: type[enum.Enum], value: int) -> str:
+    # A newer terminal may use a member that this version does not know.
+    try:
+        return kind(value).name
+    except ValueError:
+        return str(value)
+
+
+class SessionLink(Protocol):
+    """
+    A terminal's connection, as far as the terminal has to know it.
+    """
+
+    @property
+    def hello(self) -> Hello | None:
+        """
+        What the terminal said of itself.
+        """
+
+    @property
+    def capabilities(self) -> int:
+        """
+        What both sides can do.
+        """
+
+    @property
+    def rtt_us(self) -> int | None:
+        """
+        Round trip of the last heartbeat.
+        """
+
+    @property
+    def last_received_us(self) -> int:
+        """
+        When the last frame came.
+        """
+
+    def send(self, message: Message) -> None:
+        """
+        Send in the command lane.
+        """
+
+    def taken(self, seq: int, size: int, now_us: int) -> None:
+        """
+        Acknowledge a TICKS frame.
+        """
+
+    def accept(self, alias: str, now_us: int) -> None:
+        """
+        Open the session.
+        """
+
+    def close(self, code: int, text: str, retry_after_ms: int = 0) -> None:
+        """
+        Log out and close.
+        """
+
+    def test(self, now_us: int) -> None:
+        """
+        Send a test request.
+        """
+
+
+class Terminal:
+    """
+    One configured terminal: its session, its streams, what was asked of it.
+    """
+
+    def __init__(
+        self,
+        alias: str,
+        key: Key,
+        pins: TerminalSettings,
+        settings: Settings,
+        publisher: Publisher,
+        budget: RingBudget,
+        mint_epoch: Callable[[], int],
+        checkpoint_now: Callable[[], None],
+    ) -> None:
+        self.alias = alias
+        self.key = key
+        self.pins = pins
+        self.streams: dict[str, Stream] = {}
+        self.asks = Asks(settings.limits.pending_requests_per_terminal)
+        self.link: SessionLink | None = None
+        self.hello: Hello | None = None
+        self.state: TerminalState | None = None
+        self.busy_kind = int(BusyKind.READY)
+        self.since_utc_msc = 0
+        self.sessions = 0
+        self.gaps = 0
+        self._settings = settings
+        self._publisher = publisher
+        self._budget = budget
+        self._mint_epoch = mint_epoch
+        self._checkpoint_now = checkpoint_now
+        self._by_id: dict[int, Stream] = {}
+        self._requested: dict[int, Stream] = {}
+        publisher.add_alias(alias)
+
+    # --- the link ------------------------------------------------------------------
+
+    def link_up(self, link: SessionLink, now_us: int) -> None:
+        """
+        A proved and admitted session is the terminal's from now on.
+        """
+        hello = link.hello
+        if hello is None:  # a session is admitted only after HELLO
+            return
+        self.link = link
+        self.hello = hello
+        self.state = None
+        self.sessions += 1
+        self.since_utc_msc = utc_msc()
+        link.accept(self.alias, now_us)
+        log.info(
+            "terminal connected",
+            terminal=self.alias,
+            login=hello.login,
+            server=hello.server,
+            demo=hello.trade_mode == 0,
+            program=hello.program,
+            build=hello.build,
+        )
+        self._status(StatusEvent.LINK_UP, {"login": hello.login, "server": hello.server})
+        for stream in self.streams.values():
+            self._request(stream)
+
+    def link_down(self, link: SessionLink, code: int, reason: str) -> None:
+        """
+        The session ended; streams wait, asks end.
+        """
+        if self.link is not link:
+            return
+        self.link = None
+        self.busy_kind = int(BusyKind.READY)
+        self.since_utc_msc = utc_msc()
+        self._by_id.clear()
+        self._requested.clear()
+        for stream in self.streams.values():
+            stream.suspend()
+        self.asks.abandon(f"the link to the terminal was lost: {reason}")
+        log.warning("terminal disconnected", terminal=self.alias, code=code, reason=reason)
+        self._status(StatusEvent.LINK_DOWN, {"code": code, "reason": reason})
+
+    # --- streams ---------------------------------------------------------------------
+
+    def restore(self, saved: SavedStream, now_us: int) -> None:
+        """
+        Take a stream over from an earlier relay; it lingers until a subscriber is back.
+        """
+        stream = self._new_stream(saved.symbol)
+        stream.restore(saved)
+        stream.last_subscriber_left_us = now_us
+
+    def subscribe(self, symbol: str) -> None:
+        """
+        The first subscriber of this symbol's topic is here.
+        """
+        stream = self.streams.get(symbol)
+        if stream is None:
+            if len(self.streams) >= self._settings.ticks.max_streams_per_terminal:
+                log.warning("too many streams", terminal=self.alias, symbol=symbol)
+                return
+            stream = self._new_stream(symbol)
+        stream.subscribed = True
+        if stream.state in (StreamState.WAITING, StreamState.FAILED):
+            self._request(stream)
+
+    def unsubscribe(self, symbol: str, now_us: int) -> None:
+        """
+        The last subscriber left; the stream lingers.
+        """
+        stream = self.streams.get(symbol)
+        if stream is not None:
+            stream.subscribed = False
+            stream.last_subscriber_left_us = now_us
+
+    def retry_failed(self, stream: Stream, now_us: int) -> None:
+        """
+        Ask again for a stream that the terminal refused some time ago.
+        """
+        if stream.state is StreamState.FAILED and now_us - stream.failed_at_us > _RETRY_FAILED_US:
+            self._request(stream)
+
+    def end_unused(self, now_us: int) -> None:
+        """
+        Stop the streams that nobody has listened to for the time of the settings.
+        """
+        linger_us = int(self._settings.ticks.linger_after_last_subscriber_s * 1e6)
+        for stream in list(self.streams.values()):
+            if stream.subscribed or now_us - stream.last_subscriber_left_us < linger_us:
+                continue
+            if stream.symbol_id is not None:
+                self._by_id.pop(stream.symbol_id, None)
+                if self.link is not None:
+                    self.link.send(Unsubscribe(stream.symbol_id))
+            self._requested.pop(stream.request_id, None)
+            stream.ring.close()
+            del self.streams[stream.symbol]
+            log.info("stream stopped", terminal=self.alias, symbol=stream.symbol)
+            self._status(
+                StatusEvent.STREAM_STOPPED,
+                {"symbol": stream.symbol, "epoch": stream.epoch, "seq": stream.newest},
+            )
+
+    def receive_ticks(self, ticks: Ticks, now_us: int) -> None:
+        """
+        Publish a TICKS frame. Hot path: one call a frame.
+
+        Raises:
+            RemoteProtocolError: records that are malformed or not where they belong.
+        """
+        size = 0
+        for run in ticks.runs:
+            size += len(run.records) + _RUN_HEADER
+            stream = self._by_id.get(run.symbol_id)
+            if stream is None:
+                # Sent before our UNSUBSCRIBE arrived: nobody listens any more.
+                continue
+            taken = stream.take(run)
+            if taken.skipped:
+                self._skipped(stream, taken.first, taken.skipped)
+            if taken.length:
+                self._publisher.publish_run(stream, taken)
+            if taken.late:
+                # A re-read after a restart would number late ticks in time order: the
+                # cursor behind them must be on disk before both sides can forget.
+                self._checkpoint_now()
+        if self.link is not None:
+            self.link.taken(ticks.seq, size + FRAME_OVERHEAD, now_us)
+
+    # --- messages --------------------------------------------------------------------
+
+    def receive(self, message: Message, now_us: int) -> None:
+        """
+        Take a message of the session.
+
+        Raises:
+            RemoteProtocolError: its content breaks the protocol.
+        """
+        match message:
+            case Heartbeat():
+                self._receive_state(message.state)
+            case Page():
+                self.asks.receive(message)
+            case StreamMessage():
+                self._receive_stream(message, now_us)
+            case Gap():
+                self._receive_gap(message)
+            case Busy():
+                self._receive_busy(message)
+            case _:
+                log.warning("not used yet", terminal=self.alias, message=message.TYPE.name)
+
+    def ask(
+        self, method: str, params: dict[str, Any], done: Callable[[Answer], None], deadline_us: int
+    ) -> None:
+        """
+        Pass a read on to the terminal; ``done`` is called once.
+        """
+        if self.link is None:
+            done(self.away())
+            return
+        if self.asks.is_full():
+            done(
+                Answer(
+                    code=ErrorName.TOO_MANY_REQUESTS,
+                    hop=Hop.RELAY,
+                    message=f"{len(self.asks)} requests wait for this terminal",
+                    hint="wait for replies before asking more",
+                )
+            )
+            return
+        if not self.link.capabilities & Capability.READS:
+            done(Answer(code=ErrorName.UNSUPPORTED, message="this terminal answers no reads"))
+            return
+        request_id = self.asks.next_id()
+        self.asks.add(request_id, Ask(done, deadline_us))
+        self.link.send(Request(request_id, method, params, deadline_us))
+
+    def away(self) -> Answer:
+        """
+        Return the error of a terminal that is not connected.
+        """
+        return Answer(
+            code=ErrorName.TERMINAL_UNAVAILABLE,
+            message=f"the terminal {self.alias!r} is not connected to the relay",
+            hint="start MetaTrader with the EA attached (or 'bridge sim'); "
+            "'bridge status' shows why the last session ended",
+        )
+
+    # --- inside ----------------------------------------------------------------------
+
+    def _new_stream(self, symbol: str) -> Stream:
+        ticks = self._settings.ticks
+        stream = Stream(
+            self.alias,
+            symbol,
+            ticks.ring_bytes_per_topic,
+            self._budget,
+            ticks.resume_overlap_ticks,
+        )
+        self.streams[symbol] = stream
+        return stream
+
+    def _request(self, stream: Stream) -> None:
+        link, hello = self.link, self.hello
+        if link is None or hello is None:
+            stream.suspend()
+            return
+        request_id = self.asks.next_id()
+        self._requested.pop(stream.request_id, None)
+        self._requested[request_id] = stream
+        stream.request_id = request_id
+        stream.state = StreamState.REQUESTED
+        link.send(
+            Subscribe(
+                request_id,
+                int(StreamKind.TICK),
+                stream.symbol,
+                0,
+                self._mint_epoch(),
+                self._settings.ticks.resume_max_age_s,
+                stream.resume(hello.server),
+            )
+        )
+
+    def _receive_stream(self, message: StreamMessage, now_us: int) -> None:
+        stream = self._requested.pop(message.request_id, None)
+        if stream is None or self.hello is None:
+            return
+        if message.code:
+            code = error_name(message.code)
+            stream.fail(StreamError(code, Hop.TERMINAL, message.text, ""), now_us)
+            log.warning(
+                "stream refused", terminal=self.alias, symbol=stream.symbol, reason=message.text
+            )
+            self._status(
+                StatusEvent.STREAM_FAILED,
+                {"symbol": stream.symbol, "code": code, "reason": message.text},
+            )
+            return
+        self._by_id[message.symbol_id] = stream
+        stream.begin(
+            message.symbol_id,
+            message.epoch,
+            message.first_seq,
+            self.hello.server,
+            message.digits,
+        )
+        log.info(
+            "stream started",
+            terminal=self.alias,
+            symbol=stream.symbol,
+            epoch=message.epoch,
+            first_seq=message.first_seq,
+            continuity=_name(Continuity, message.continuity).lower(),
+        )
+        self._status(
+            StatusEvent.STREAM_STARTED,
+            {"symbol": stream.symbol, "epoch": message.epoch, "first_seq": message.first_seq},
+        )
+
+    def _receive_gap(self, gap: Gap) -> None:
+        self.gaps += 1
+        stream = self._by_id.get(gap.symbol_id)
+        symbol = "" if stream is None else stream.symbol
+        reason = _name(GapReason, gap.reason)
+        log.warning("gap", terminal=self.alias, symbol=symbol, reason=reason, text=gap.text)
+        self._status(
+            StatusEvent.GAP,
+            {
+                "symbol": symbol,
+                "reason": reason,
+                "text": gap.text,
+                "old_epoch": gap.old_epoch,
+                "old_seq": gap.old_seq,
+                "old_time_msc": gap.old_cursor.time_msc,
+                "epoch": gap.epoch,
+                "first_seq": gap.first_seq,
+                "time_msc": gap.cursor.time_msc,
+            },
+        )
+
+    def _skipped(self, stream: Stream, first: int, skipped: int) -> None:
+        self.gaps += 1
+        log.error(
+            "records missing from the terminal",
+            terminal=self.alias,
+            symbol=stream.symbol,
+            before=first,
+            missing=skipped,
+        )
+        self._status(
+            StatusEvent.GAP,
+            {
+                "symbol": stream.symbol,
+                "reason": "SKIPPED",
+                "text": f"the terminal skipped {skipped} records before {first}",
+                "epoch": stream.epoch,
+                "first_seq": first,
+            },
+        )
+
+    def _receive_state(self, state: TerminalState | None) -> None:
+        if state is None:
+            return
+        before, self.state = self.state, state
+        if before is None or before.permissions != state.permissions:
+            permissions = self.permissions()
+            log.info("permissions", terminal=self.alias, **permissions)
+            self._status(StatusEvent.PERMISSIONS, permissions)
+        if before is None or before.utc_offset_min != state.utc_offset_min:
+            self._status(StatusEvent.UTC_OFFSET, {"utc_offset_min": state.utc_offset_min})
+
+    def _receive_busy(self, busy: Busy) -> None:
+        if busy.kind == self.busy_kind:
+            return
+        self.busy_kind = busy.kind
+        if busy.kind:
+            kind = _name(BusyKind, busy.kind)
+            self._status(StatusEvent.BUSY, {"kind": kind, "limit_ms": busy.limit_ms})
+        else:
+            self._status(StatusEvent.READY, {})
+
+    def permissions(self) -> dict[str, bool]:
+        """
+        Return the permission flags by name, as of the last heartbeat.
+        """
+        bits = 0 if self.state is None else self.state.permissions
+        return {str(flag.name).lower(): bool(bits & flag) for flag in Permission}
+
+    def describe(self) -> dict[str, Any]:
+        """
+        Return the entry of the reply to ``terminals``.
+        """
+        hello, state = self.hello, self.state
+        link = self.link
+        return {
+            "alias": self.alias,
+            "state": "away" if link is None else "connected",
+            "login": hello.login if hello else 0,
+            "server": hello.server if hello else "",
+            "company": hello.company if hello else "",
+            "currency": hello.currency if hello else "",
+            "leverage": hello.leverage if hello else 0,
+            "trade_mode": hello.trade_mode if hello else 0,
+            "margin_mode": hello.margin_mode if hello else 0,
+            "build": hello.build if hello else 0,
+            "program": hello.program if hello else "",
+            "role": _name(Role, hello.role).lower() if hello else "",
+            "since_utc_msc": self.since_utc_msc,
+            "sessions": self.sessions,
+            "permissions": self.permissions(),
+            "server_time_msc": state.server_time_msc if state else 0,
+            "utc_offset_min": state.utc_offset_min if state else 0,
+            "ping_last_us": state.ping_last_us if state else 0,
+            "rtt_us": link.rtt_us if link else None,
+            "loop_interval_us": state.loop_interval_us if state else 0,
+            "lag_us": state.lag_us if state else 0,
+            "busy": bool(self.busy_kind),
+            "streams": len(self._by_id),
+            "gaps": self.gaps,
+        }
+
+    def _status(self, event: StatusEvent, details: dict[str, Any]) -> None:
+        self._publisher.publish_status(self.alias, utc_msc(), event, details)
+
+
+@dataclasses.dataclass(slots=True)
+class _Admission:
+    link: SessionLink
+    terminal: Terminal
+    old: SessionLink
+    tested_us: int
+
+
+class Terminals:
+    """
+    All configured terminals, and the rules of admission.
+    """
+
+    def __init__(self, terminals: dict[str, Terminal]) -> None:
+        self._terminals = terminals
+        self._admissions: list[_Admission] = []
+
+    def __iter__(self) -> Iterator[Terminal]:
+        return iter(self._terminals.values())
+
+    def get(self, alias: str) -> Terminal | None:
+        """
+        Return the terminal of this alias.
+        """
+        return self._terminals.get(alias)
+
+    def aliases(self) -> list[str]:
+        """
+        Return all configured aliases.
+        """
+        return sorted(self._terminals)
+
+    def check(self, terminal: Terminal, hello: Hello) -> tuple[int, str] | None:
+        """
+        Return why this account may not log on under this alias, or ``None``.
+        """
+        pins = terminal.pins
+        if not hello.role & Role.MARKET:
+            return LogoutCode.ROLE_UNSUPPORTED, "this relay takes sessions with market data only"
+        if not hello.login:
+            return LogoutCode.WRONG_ACCOUNT, "no account is logged on in the terminal"
+        if pins.login is not None and hello.login != pins.login:
+            return (
+                LogoutCode.WRONG_ACCOUNT,
+                f"alias {terminal.alias!r} is pinned to login {pins.login}, not {hello.login}",
+            )
+        if pins.server is not None and hello.server != pins.server:
+            return (
+                LogoutCode.WRONG_ACCOUNT,
+                f"alias {terminal.alias!r} is pinned to server {pins.server!r}",
+            )
+        if pins.demo_only and hello.trade_mode != 0:
+            return LogoutCode.NOT_DEMO, f"alias {terminal.alias!r} takes demo accounts only"
+        return None
+
+    def admit(self, terminal: Terminal, link: SessionLink, now_us: int) -> None:
+        """
+        Let a proved session in, refuse it, or first test the one that is there.
+        """
+        hello = link.hello
+        if hello is None:
+            return
+        other = self._same_account(terminal, hello)
+        if other is not None:
+            link.close(
+                LogoutCode.DUPLICATE_SESSION,
+                f"account {hello.login} is connected already, under the alias {other.alias!r}",
+                10_000,
+            )
+            return
+        old = terminal.link
+        if old is None:
+            terminal.link_up(link, now_us)
+            return
+        known = old.hello
+        if (
+            known is not None
+            and known.incarnation == hello.incarnation
+            and hello.connection_counter > known.connection_counter
+        ):
+            self._replace(terminal, old, link, now_us)
+            return
+        for waiting in self._admissions:
+            if waiting.terminal is terminal:
+                link.close(LogoutCode.DUPLICATE_SESSION, "another logon is being decided", 3_000)
+                return
+        old.test(now_us)
+        self._admissions.append(_Admission(link, terminal, old, now_us))
+
+    def decide(self, now_us: int) -> None:
+        """
+        Decide the logons that wait for the answer to a test request.
+        """
+        for waiting in list(self._admissions):
+            answered = waiting.old.last_received_us > waiting.tested_us
+            gone = waiting.terminal.link is not waiting.old
+            if not (answered or gone or now_us - waiting.tested_us > _ADMISSION_TEST_US):
+                continue
+            self._admissions.remove(waiting)
+            if gone and waiting.terminal.link is None:
+                waiting.terminal.link_up(waiting.link, now_us)
+            elif answered or gone:
+                waiting.link.close(
+                    LogoutCode.DUPLICATE_SESSION,
+                    f"alias {waiting.terminal.alias!r} has a living session; "
+                    "is the EA attached to two charts or terminals?",
+                    10_000,
+                )
+            else:
+                self._replace(waiting.terminal, waiting.old, waiting.link, now_us)
+
+    def forget(self, link: SessionLink) -> None:
+        """
+        A connection is gone before its logon was decided.
+        """
+        self._admissions = [waiting for waiting in self._admissions if waiting.link is not link]
+
+    def _same_account(self, terminal: Terminal, hello: Hello) -> Terminal | None:
+        for other in self:
+            known = other.hello
+            if (
+                other is not terminal
+                and other.link is not None
+                and known is not None
+                and (known.login, known.server) == (hello.login, hello.server)
+                and known.role & hello.role
+            ):
+                return other
+        return None
+
+    @staticmethod
+    def _replace(terminal: Terminal, old: SessionLink, new: SessionLink, now_us: int) -> None:
+        old.close(LogoutCode.REPLACED, "a newer session of this terminal took over", 0)
+        terminal.link_down(old, LogoutCode.REPLACED, "a newer session took over")
+        terminal.link_up(new, now_us)
