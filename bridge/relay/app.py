@@ -135,6 +135,7 @@ class Relay:
 
     async def _run(self) -> None:
         event = asyncio.Event()
+        asyncio.get_running_loop().set_exception_handler(_log_defect)
         with self._lock:
             self._loop = asyncio.get_running_loop()
             self._stop_event = event
@@ -386,6 +387,10 @@ class Relay:
             raise EndpointInUse(endpoint, f"endpoints.{name}") from error
         bound = socket.getsockopt_string(zmq.LAST_ENDPOINT)
         return socket, bound.rstrip("\0")
+
+
+def _log_defect(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    log.error("defect", what=context["message"], exc_info=context.get("exception"))
 
 
 def run_relay(settings: Settings) -> None:

@@ -32,6 +32,8 @@ _RECEIVE_BUFFER: Final = 262_144
 _WRITE_HIGH: Final = 65_536
 #: a terminal that does not read is cut when so much waits for it
 _WRITE_MAX: Final = 8 * 1024 * 1024
+#: a peer that does not take the logout is cut after this
+_CLOSING_MAX_US: Final = 2_000_000
 
 
 class Link(asyncio.BufferedProtocol):
@@ -48,6 +50,7 @@ class Link(asyncio.BufferedProtocol):
         self.peer = ""
         self.terminal: Terminal | None = None
         self.logged_on = False
+        self._closing_since_us = 0
 
     # --- what the terminal sees (SessionLink) ----------------------------------------
 
@@ -124,7 +127,9 @@ class Link(asyncio.BufferedProtocol):
         """
         Do what the session's timers want.
         """
-        if now >= self._session.next_deadline():
+        if self._closing_since_us and now - self._closing_since_us > _CLOSING_MAX_US:
+            self.abort()
+        elif now >= self._session.next_deadline():
             self._session.handle_timer(now)
             self._handle_events(now)
 
@@ -209,6 +214,7 @@ class Link(asyncio.BufferedProtocol):
     def _finish(self) -> None:
         transport = self._transport
         if transport is not None and not transport.is_closing():
+            self._closing_since_us = now_us()
             transport.close()
 
     def abort(self) -> None:

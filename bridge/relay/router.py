@@ -161,6 +161,17 @@ class Router:
             )
         except _Error as error:
             self._fail(way, error.error)
+        except Exception:
+            # A defect of ours must not leave a client without its one reply.
+            log.exception("request failed", body=body[:200].hex())
+            self._fail(
+                way,
+                error_map(
+                    ErrorName.INTERNAL,
+                    "the relay failed on this request",
+                    hint="please report it, with the relay's log",
+                ),
+            )
 
     def _dispatch(self, way: _Way, request: Request) -> None:
         try:

@@ -1,0 +1,1 @@
+"""What several test modules need: named parts, no soup of helpers."""
