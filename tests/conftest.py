@@ -1,0 +1,50 @@
+"""What all tests share: one printed seed, and the profile of the property tests."""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+
+import hypothesis
+import pytest
+
+_SEED = pytest.StashKey[int]()
+
+# A failing example is printed with a blob that repeats it, and is kept in .hypothesis/.
+# No deadline: on two shared cores the time of one example says nothing.
+hypothesis.settings.register_profile(
+    "bridge", max_examples=100, deadline=None, derandomize=False, print_blob=True
+)
+hypothesis.settings.register_profile(
+    "thorough", parent=hypothesis.settings.get_profile("bridge"), max_examples=5000
+)
+
+
+def pytest_configure(config):
+    hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "bridge"))
+    given = os.environ.get("BRIDGE_TEST_SEED")
+    config.stash[_SEED] = int(given) if given else secrets.randbelow(2**32)
+
+
+def pytest_report_header(config):
+    return f"seed: {config.stash[_SEED]} (repeat with BRIDGE_TEST_SEED={config.stash[_SEED]})"
+
+
+@pytest.fixture
+def seed(request):
+    """
+    Return the seed of this run; a failing test shows it.
+    """
+    value = request.config.stash[_SEED]
+    request.node.user_properties.append(("seed", value))
+    request.node.add_report_section("setup", "seed", f"BRIDGE_TEST_SEED={value}")
+    return value
+
+
+@pytest.fixture
+def rng(seed, request):
+    """
+    Return a generator of this test's own: other tests do not change its numbers.
+    """
+    return random.Random(f"{seed}/{request.node.nodeid}")
