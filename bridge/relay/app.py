@@ -14,16 +14,15 @@ import signal
 import threading
 from collections.abc import Callable
 from importlib import metadata
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import structlog
 import zmq
 
 from bridge.bus.requests import BUS_VERSION
 from bridge.bus.topics import parse_topic
 from bridge.config import Settings, load_key, split_endpoint
 from bridge.exceptions import ConfigError, EndpointInUse
+from bridge.logs import get_logger
 from bridge.relay.checkpoints import Checkpoint, CheckpointFile
 from bridge.relay.clock import now_us, utc_msc
 from bridge.relay.control import Control, write_control_file
@@ -39,7 +38,7 @@ from bridge.wire.spec import VERSION
 
 __all__ = ["Endpoints", "Relay", "run_relay"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _TICK_S: Final = 0.05
 _TAILS_EVERY_US: Final = 1_000_000
@@ -157,54 +156,14 @@ class Relay:
             lock.release()
 
     async def _serve(self, event: asyncio.Event) -> None:
-        files = CheckpointFile(self._folder)
-        context = zmq.Context()
-        sockets: list[zmq.Socket[bytes]] = []
-        control_file: Path | None = None
-        turn = Turn(asyncio.get_running_loop())
-        try:
-            saved = files.load()
-            self._epoch = self._last_epoch = max(saved.epoch + 1, utc_msc() // 1000)
-            try:
-                files.save_now(saved._replace(epoch=self._epoch))
-            except OSError as error:
-                raise ConfigError(
-                    f"the data folder cannot be written: {error.strerror}",
-                    key="relay.data_dir",
-                    hint=str(self._folder),
-                ) from error
-            publish, publish_at = self._bind(context, zmq.XPUB, "publish", sockets)
-            request, request_at = self._bind(context, zmq.ROUTER, "request", sockets)
-            control, control_at = self._bind(context, zmq.ROUTER, "control", sockets)
-            self._publisher = Publisher(publish, self._epoch)
-            self._budget = RingBudget(self.settings.ticks.ring_bytes_total)
-            self._terminals = self._make_terminals(saved)
-            links = Links(self._terminals, self.settings, self._epoch, program_name())
-            links.turn = turn.request
-            self._links = links
-            host, port = split_endpoint(self.settings.endpoints.terminal)
-            port = await links.listen(host, port)
-            endpoints = Endpoints(f"tcp://{host}:{port}", request_at, publish_at, control_at)
-            self.endpoints = endpoints
-            self._router = Router(
-                request,
-                self._terminals,
-                self._publisher,
-                self.settings,
-                self.status,
-                self.pong,
-            )
-            token = secrets.token_urlsafe(24)
-            controller = Control(control, token, self.status, self.pong, self.stop)
-            turn.add(control, controller.read)
-            turn.add(publish, self._read_subscriptions)
-            turn.add(request, self._router.read)
-            turn.after(self._after_turn)
-            self._started_us = now_us()
-            control_file = write_control_file(self._folder, token, endpoints._asdict())
-            log.info("relay ready", program=program_name(), **endpoints._asdict())
-            if self._on_ready is not None:
-                self._on_ready(endpoints)
+        with contextlib.ExitStack() as stack:
+            files = CheckpointFile(self._folder)
+            stack.callback(files.close, None)
+            saved = self._begin_epoch(files)
+            context = zmq.Context()
+            stack.callback(context.term)
+            turn = Turn(asyncio.get_running_loop())
+            await self._open(saved, context, turn, stack)
             while not event.is_set():
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_TICK_S):
@@ -212,18 +171,60 @@ class Relay:
                 self._tick(files)
                 turn.request()
             log.info("relay stopping", reason=self._stop_reason)
-            await links.stop()
+            await self._links.stop()
             self._publisher.publish_tails(utc_msc())
             files.close(self._checkpoint())
-        finally:
-            turn.close()
-            files.close(None)
-            if control_file is not None:
-                control_file.unlink(missing_ok=True)
-            for socket in sockets:
-                socket.close(_LINGER_MS)
-            context.term()
         log.info("relay stopped")
+
+    def _begin_epoch(self, files: CheckpointFile) -> Checkpoint:
+        # On disk before anything is served with it: an epoch is never used twice.
+        saved = files.load()
+        self._epoch = self._last_epoch = max(saved.epoch + 1, utc_msc() // 1000)
+        try:
+            files.save_now(saved._replace(epoch=self._epoch))
+        except OSError as error:
+            raise ConfigError(
+                f"the data folder cannot be written: {error.strerror}",
+                key="relay.data_dir",
+                hint=str(self._folder),
+            ) from error
+        return saved
+
+    async def _open(
+        self,
+        saved: Checkpoint,
+        context: zmq.Context[zmq.Socket[bytes]],
+        turn: Turn,
+        stack: contextlib.ExitStack,
+    ) -> None:
+        publish, publish_at = self._bind(context, zmq.XPUB, "publish", stack)
+        request, request_at = self._bind(context, zmq.ROUTER, "request", stack)
+        control, control_at = self._bind(context, zmq.ROUTER, "control", stack)
+        self._publisher = Publisher(publish, self._epoch)
+        self._budget = RingBudget(self.settings.ticks.ring_bytes_total)
+        self._terminals = self._make_terminals(saved)
+        self._links = Links(self._terminals, self.settings, self._epoch, program_name())
+        self._links.turn = turn.request
+        self._router = Router(
+            request, self._terminals, self._publisher, self.settings, self.status, self.pong
+        )
+        token = secrets.token_urlsafe(24)
+        controller = Control(control, token, self.status, self.pong, self.stop)
+        stack.callback(turn.close)
+        turn.add(control, controller.read)
+        turn.add(publish, self._read_subscriptions)
+        turn.add(request, self._router.read)
+        turn.after(self._after_turn)
+        self._started_us = now_us()
+        host, port = split_endpoint(self.settings.endpoints.terminal)
+        port = await self._links.listen(host, port)
+        endpoints = Endpoints(f"tcp://{host}:{port}", request_at, publish_at, control_at)
+        self.endpoints = endpoints
+        control_file = write_control_file(self._folder, token, endpoints._asdict())
+        stack.callback(control_file.unlink, missing_ok=True)
+        log.info("relay ready", program=program_name(), **endpoints._asdict())
+        if self._on_ready is not None:
+            self._on_ready(endpoints)
 
     # --- what the parts need -----------------------------------------------------------------
 
@@ -366,11 +367,15 @@ class Relay:
         return None if terminal is None else (terminal, parsed.symbol)
 
     def _bind(
-        self, context: zmq.Context[zmq.Socket[bytes]], kind: int, name: str, made: list[Any]
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        kind: int,
+        name: str,
+        stack: contextlib.ExitStack,
     ) -> tuple[zmq.Socket[bytes], str]:
         endpoint: str = getattr(self.settings.endpoints, name)
         socket = context.socket(kind)
-        made.append(socket)
+        stack.callback(socket.close, _LINGER_MS)
         limits = self.settings.limits
         socket.setsockopt(zmq.LINGER, _LINGER_MS)
         socket.setsockopt(zmq.SNDHWM, limits.send_hwm)
@@ -418,4 +423,3 @@ def run_relay(settings: Settings) -> None:
     finally:
         for number, previous in before.items():
             signal.signal(number, previous)
-

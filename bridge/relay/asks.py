@@ -70,6 +70,29 @@ def error_name(code: int) -> str:
         return str(ErrorName.TERMINAL_ERROR)
 
 
+def _text_keys(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
+    if not all(type(key) is str for key, _ in pairs):
+        raise ValueError("the keys of a map must be text")
+    return dict(pairs)
+
+
+def _unpack(data: bytes) -> Any:
+    try:
+        # Headers that announce more elements than there are would be allocated for: walk the
+        # answer once without building anything.
+        unpacker = msgpack.Unpacker(read_size=len(data), max_buffer_size=max(len(data), 1))
+        unpacker.feed(data)
+        unpacker.skip()
+        return msgpack.unpackb(
+            data, raw=False, strict_map_key=True, max_ext_len=0, object_pairs_hook=_text_keys
+        )
+    except (ValueError, RecursionError, msgpack.UnpackException) as error:
+        reason = str(error) or type(error).__name__
+        raise RemoteProtocolError(
+            LogoutCode.BAD_MESSAGE, f"PAGE: not valid msgpack: {reason}"[:200]
+        ) from None
+
+
 class Asks:
     """
     The open asks of one terminal.
@@ -88,6 +111,8 @@ class Asks:
         Return an id that no open ask has.
         """
         self._last_id = self._last_id % 0xFFFF_FFFF + 1
+        while self._last_id in self._open:
+            self._last_id = self._last_id % 0xFFFF_FFFF + 1
         return self._last_id
 
     def is_full(self) -> bool:
@@ -137,12 +162,7 @@ class Asks:
             data = b"".join(ask.pages)
             value: Any = data
             if page.kind == PageKind.MSGPACK:
-                try:
-                    value = msgpack.unpackb(data, raw=False, strict_map_key=True, max_ext_len=0)
-                except (ValueError, RecursionError) as error:
-                    raise RemoteProtocolError(
-                        LogoutCode.BAD_MESSAGE, f"PAGE: not valid msgpack: {error}"[:200]
-                    ) from None
+                value = _unpack(data)
             self._end(page.request_id, Answer(value))
 
     def expire(self, now_us: int) -> None:

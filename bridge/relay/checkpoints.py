@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgpack
-import structlog
 
+from bridge.logs import get_logger
 from bridge.model.record import Cursor
 from bridge.relay.streams import SavedStream
 
 __all__ = ["Checkpoint", "CheckpointFile"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _FORMAT: Final = 1
 _NAME: Final = "checkpoint.msgpack"
@@ -113,7 +113,9 @@ class CheckpointFile:
             self._write(checkpoint)
         except OSError as error:
             self.failed += 1
-            log.error("the checkpoint cannot be written", file=str(self.path), reason=str(error))
+            log.error(  # noqa: TRY400 - the reason says it all
+                "the checkpoint cannot be written", file=str(self.path), reason=str(error)
+            )
 
     def _write(self, checkpoint: Checkpoint) -> None:
         temporary = self.path.with_suffix(".new")

@@ -14,16 +14,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-import structlog
 import zmq
 
 from bridge.bus.codec import decode, encode, encoding_of
 from bridge.bus.requests import ControlMethod, ErrorName, Hop, error_map, validate_request
 from bridge.exceptions import InvalidRequest
+from bridge.logs import get_logger
 
 __all__ = ["CONTROL_FILE", "Control", "write_control_file"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 CONTROL_FILE: Final = "control.json"
 _REQUEST_MAX: Final = 8_192
@@ -71,9 +71,7 @@ class Control:
             reply = _failed(error_map(error.code, error.message, hop="client", field=error.field))
         message = {"v": 1, "id": request_id, **reply}
         try:
-            self._socket.send_multipart(
-                [*way, encode(message, encoding_of(body))], zmq.NOBLOCK
-            )
+            self._socket.send_multipart([*way, encode(message, encoding_of(body))], zmq.NOBLOCK)
         except zmq.ZMQError as error:
             log.warning("control reply dropped", reason=str(error))
 

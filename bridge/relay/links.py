@@ -12,19 +12,25 @@ import socket
 import sys
 from typing import Final, cast
 
-import structlog
-
 from bridge.config import Settings
 from bridge.exceptions import EndpointInUse, RemoteProtocolError
+from bridge.logs import get_logger
 from bridge.relay.clock import now_us, utc_msc
 from bridge.relay.terminals import Terminal, Terminals
 from bridge.wire.messages import Hello, Message
-from bridge.wire.protocol import Closed, HelloReceived, LogonRequested, RelaySession, Ticks
+from bridge.wire.protocol import (
+    Closed,
+    HelloReceived,
+    LogonRequested,
+    RelaySession,
+    SessionEvent,
+    Ticks,
+)
 from bridge.wire.spec import CAPABILITIES, NONCE_SIZE, LogoutCode
 
 __all__ = ["Link", "Links"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 #: one read takes at most this; kept, because allocating it for each read costs more than reading
 _RECEIVE_BUFFER: Final = 262_144
@@ -102,7 +108,7 @@ class Link(asyncio.BufferedProtocol):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._links.connected(self)
 
-    def get_buffer(self, sizehint: int) -> bytearray:
+    def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002 - asyncio calls it so
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -114,7 +120,7 @@ class Link(asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         return False
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio calls it so
         self._transport = None
         self._session.receive_eof()
         self._handle_events(now_us())
@@ -135,31 +141,34 @@ class Link(asyncio.BufferedProtocol):
 
     def _handle_events(self, now: int) -> None:
         session = self._session
-        terminal = self.terminal
         for event in session.events_received():
             try:
-                if type(event) is Ticks:
-                    if terminal is not None:
-                        terminal.receive_ticks(event, now)
-                elif isinstance(event, HelloReceived):
-                    self._receive_hello(event.hello)
-                elif isinstance(event, LogonRequested):
-                    if self.terminal is not None:
-                        self._links.terminals.admit(self.terminal, self, now)
-                elif isinstance(event, Closed):
-                    self._closed(event)
-                elif isinstance(event, Message) and terminal is not None:
-                    terminal.receive(event, now)
+                self._handle(event, now)
             except RemoteProtocolError as error:
                 session.logout(error.code, error.reason)
                 break
         self._flush()
         if session.closed:
-            # The logout itself is an event too; it may have come up in the loop above.
+            # A logout from inside the loop above is an event of its own.
             for event in session.events_received():
                 if isinstance(event, Closed):
                     self._closed(event)
             self._finish()
+
+    def _handle(self, event: SessionEvent, now: int) -> None:
+        terminal = self.terminal
+        if type(event) is Ticks:
+            if terminal is not None:
+                terminal.receive_ticks(event, now)
+        elif isinstance(event, HelloReceived):
+            self._receive_hello(event.hello)
+        elif isinstance(event, LogonRequested):
+            if terminal is not None:
+                self._links.terminals.admit(terminal, self, now)
+        elif isinstance(event, Closed):
+            self._closed(event)
+        elif isinstance(event, Message) and terminal is not None:
+            terminal.receive(event, now)
 
     def _receive_hello(self, hello: Hello) -> None:
         terminal = self._links.terminals.get(hello.key_id)

@@ -1,5 +1,4 @@
-"""One relay a data folder: a lock that the operating system takes back when we die.
-"""
+"""One relay a data folder: a lock that the operating system takes back when we die."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ socket must read its events before the loop waits again (``Turn`` in ``app``).
 
 from __future__ import annotations
 
+import struct
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -25,6 +26,8 @@ from bridge.relay.streams import Stream, Taken
 
 __all__ = ["Publisher", "Subscriptions"]
 
+#: records of a run, each a tuple of one: half the price of slicing them out
+_split: Final = struct.Struct(f"{RECORD_SIZE}s").iter_unpack
 #: below this many records the plain loop is faster than the slicing of a list
 _FEW: Final = 3
 _STATUS_RING: Final = 256
@@ -92,16 +95,7 @@ class Publisher:
             for at in range(0, len(records), RECORD_SIZE):
                 send(prefix + records[at : at + RECORD_SIZE])
         else:
-            deque(
-                map(
-                    send,
-                    [
-                        prefix + records[at : at + RECORD_SIZE]
-                        for at in range(0, len(records), RECORD_SIZE)
-                    ],
-                ),
-                0,
-            )
+            deque(map(send, [prefix + record for (record,) in _split(records)]), 0)
         self.published += taken.length
         self._changed.add(stream)
         if self._bulk_wanted.get(stream.alias):

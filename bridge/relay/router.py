@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-import structlog
 import zmq
 
 from bridge.bus.codec import Encoding, Raw, Spliced, decode, encode, encoding_of
@@ -34,6 +33,7 @@ from bridge.bus.requests import (
 from bridge.bus.topics import exact, parse_topic
 from bridge.config import Settings
 from bridge.exceptions import InvalidRequest
+from bridge.logs import get_logger
 from bridge.model.record import TickRecord, unpack_record
 from bridge.relay.asks import Answer
 from bridge.relay.clock import now_us, utc_msc
@@ -44,7 +44,7 @@ from bridge.relay.terminals import Terminal, Terminals
 
 __all__ = ["Router"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _FRAMES_MAX: Final = 8
 _CLIENTS_MAX: Final = 1024
@@ -142,7 +142,7 @@ class Router:
         self.requests += 1
         if not 2 <= len(frames) <= _FRAMES_MAX:
             # Without a body there is no id; answer on the way it came, once.
-            way = _Way(frames[:1] + [b""], Encoding.MSGPACK, None)
+            way = _Way([*frames[:1], b""], Encoding.MSGPACK, None)
             self._fail(way, error_map(ErrorName.INVALID_REQUEST, f"{len(frames)} frames"))
             return
         body = frames[-1]
@@ -496,9 +496,7 @@ class Router:
 
     def _send(self, way: _Way, reply: dict[str, Any]) -> None:
         try:
-            self._socket.send_multipart(
-                [*way.frames, encode(reply, way.encoding)], zmq.NOBLOCK
-            )
+            self._socket.send_multipart([*way.frames, encode(reply, way.encoding)], zmq.NOBLOCK)
         except zmq.ZMQError as error:
             # Its queue is full, or it is gone (ROUTER_MANDATORY is off: then silently).
             log.warning("reply dropped", reason=str(error))

@@ -261,4 +261,3 @@ class Stream:
                 late,
             )
         return Taken(first, length, records, skipped, repeated, late)
-

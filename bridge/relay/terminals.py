@@ -13,11 +13,10 @@ import enum
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol
 
-import structlog
-
 from bridge.bus.bodies import StatusEvent
 from bridge.bus.requests import ErrorName, Hop
 from bridge.config import Key, Settings, TerminalSettings
+from bridge.logs import get_logger
 from bridge.relay.asks import Answer, Ask, Asks, error_name
 from bridge.relay.clock import utc_msc
 from bridge.relay.publisher import Publisher
@@ -51,7 +50,7 @@ from bridge.wire.spec import (
 
 __all__ = ["SessionLink", "Terminal", "Terminals"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 #: a symbol that was refused is asked for again by a snapshot no sooner than this
 _RETRY_FAILED_US: Final = 2_000_000
