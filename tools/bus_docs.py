@@ -45,7 +45,7 @@ _ERROR_MEANINGS: Final = {
     ErrorName.TOO_MANY_REQUESTS: "a limit is reached; wait `retry_after_ms` if it is there",
     ErrorName.UNSUPPORTED: "the terminal cannot do this",
     ErrorName.NOT_ALLOWED: "the client may not do this",
-    ErrorName.SHUTTING_DOWN: "the relay is stopping",
+    ErrorName.SHUTTING_DOWN: "the relay is stopping (reserved)",
     ErrorName.INTERNAL: "a defect of the relay; its log has more",
 }
 _HOP_MEANINGS: Final = {
@@ -62,7 +62,10 @@ STATUS_DETAILS: Final[dict[StatusEvent, tuple[str, str]]] = {
         "the session ended; streams go on when it is back",
         "`code` (wire protocol, LogoutCode), `reason`",
     ),
-    StatusEvent.LOGON_REFUSED: ("a logon for this terminal was refused", "`code`, `reason`"),
+    StatusEvent.LOGON_REFUSED: (
+        "a logon for this terminal was refused (reserved: told in the relay's log so far)",
+        "`code`, `reason`",
+    ),
     StatusEvent.BUSY: (
         "the terminal may not answer for up to `limit_ms`",
         f"`kind` ({', '.join(k.name for k in BusyKind if k)}), `limit_ms`",

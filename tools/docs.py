@@ -16,7 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from bridge.cli.reference import commands_text, exit_codes_table
 from bridge.config import settings_table
+from tools import bus_docs, wire_docs
 
 __all__ = ["DOCS", "TABLES", "main", "rendered"]
 
@@ -24,7 +26,11 @@ DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
 
 #: Every generated table: the name in the markers, and what makes the text.
 TABLES: Final[dict[str, Callable[[], str]]] = {
+    "commands": commands_text,
+    "exit-codes": exit_codes_table,
     "settings": settings_table,
+    **bus_docs.TABLES,
+    **wire_docs.TABLES,
 }
 
 _BLOCK = re.compile(
@@ -68,7 +74,8 @@ def main(arguments: list[str] | None = None) -> int:
                 page.write_text(after, encoding="utf-8", newline="\n")
     for page in stale:
         print(f"{'stale' if check else 'written'}: {page.relative_to(DOCS.parent)}")
-    return 1 if check and stale else 0
+    schemas = bus_docs.main(["--check"] if check else [])
+    return 1 if check and (stale or schemas) else 0
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ from pydantic import (
     ValidationError,
     WithJsonSchema,
 )
-from pydantic_core import PydanticCustomError
 
 from bridge.bus.topics import ALIAS_PATTERN, NONCE_PATTERN, TOPIC_MAX
 from bridge.exceptions import InvalidRequest
@@ -119,9 +118,7 @@ def _check_id(value: Any) -> Any:
     else:
         ok = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
     if not ok:
-        raise PydanticCustomError(
-            "id", "must be a text of 1 to 64 characters or an integer from 0 to 2^63-1"
-        )
+        raise ValueError("must be a text of 1 to 64 characters or an integer from 0 to 2^63-1")
     return value
 
 
@@ -130,9 +127,7 @@ def _check_u64(value: Any) -> Any:
     if isinstance(value, str) and _DECIMAL.fullmatch(value):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _U64_MAX:
-        raise PydanticCustomError(
-            "u64", "must be an integer from 0 to 2^64-1, or the same as decimal text"
-        )
+        raise ValueError("must be an integer from 0 to 2^64-1, or the same as decimal text")
     return value
 
 
@@ -175,14 +170,27 @@ class Request(_Strict):
     The envelope of every request.
     """
 
-    id: _Id
-    method: Annotated[str, Field(min_length=1, max_length=64)]
-    client_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
-    terminal: _Alias | None = None
-    params: dict[str, Any] = Field(default_factory=dict)
-    client_order_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
-    valid_for_ms: Annotated[int, Field(ge=1, le=600_000)] | None = None
-    token: Annotated[str, Field(max_length=128)] | None = None
+    id: _Id = Field(description="comes back in the reply, unchanged; the client's own")
+    method: Annotated[str, Field(min_length=1, max_length=64)] = Field(
+        description="what is asked; see the methods"
+    )
+    client_id: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(
+        default=None, description="who asks; part of an order's identity, else for logs only"
+    )
+    terminal: _Alias | None = Field(
+        default=None, description="alias of the terminal; may be left out when there is only one"
+    )
+    params: dict[str, Any] = Field(default_factory=dict, description="the parameters of the method")
+    client_order_id: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(
+        default=None, description="reserved for orders: the client's name of an order"
+    )
+    valid_for_ms: Annotated[int, Field(ge=1, le=600_000)] | None = Field(
+        default=None,
+        description="how long the answer of a terminal is waited for, from the arrival at the relay",
+    )
+    token: Annotated[str, Field(max_length=128)] | None = Field(
+        default=None, description="the control token; the control endpoint only"
+    )
 
 
 class EmptyParams(_Strict):
@@ -193,12 +201,19 @@ class EmptyParams(_Strict):
 
 class SymbolsParams(_Strict):
     """
-    ``group``: a mask with ``*`` as in MetaTrader, several separated by commas, ``!`` excludes.
+    A page of the terminal's symbols.
     """
 
-    group: Annotated[str, Field(max_length=255)] = "*"
-    offset: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    limit: Annotated[int, Field(ge=1, le=1000)] = 500
+    group: Annotated[str, Field(max_length=255)] = Field(
+        default="*",
+        description="masks separated by commas, `*` for any text, `!` before one that is left out",
+    )
+    offset: Annotated[int, Field(ge=0, lt=2**31)] = Field(
+        default=0, description="how many symbols of the group to pass over"
+    )
+    limit: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=500, description="the most symbols in this page"
+    )
 
 
 class SymbolParams(_Strict):
@@ -206,16 +221,20 @@ class SymbolParams(_Strict):
     One symbol.
     """
 
-    symbol: _Symbol
+    symbol: _Symbol = Field(description="name of the symbol, exactly as the terminal has it")
 
 
 class SnapshotParams(_Strict):
     """
-    The state of topics; waits up to ``wait_ms`` for streams that are just being started.
+    The state of topics; waits for streams that are just being started.
     """
 
-    topics: Annotated[list[_TopicName], Field(min_length=1, max_length=256)]
-    wait_ms: Annotated[int, Field(ge=0, le=60_000)] = 3_000
+    topics: Annotated[list[_TopicName], Field(min_length=1, max_length=256)] = Field(
+        description="names of topics, without the NUL"
+    )
+    wait_ms: Annotated[int, Field(ge=0, le=60_000)] = Field(
+        default=3_000, description="the longest wait for streams that are being started"
+    )
 
 
 class SyncParams(_Strict):
@@ -223,7 +242,9 @@ class SyncParams(_Strict):
     Publish ``sync/<nonce>``.
     """
 
-    nonce: Annotated[str, Field(pattern=f"^{NONCE_PATTERN}$")]
+    nonce: Annotated[str, Field(pattern=f"^{NONCE_PATTERN}$")] = Field(
+        description="text that no other client uses, new for every barrier"
+    )
 
 
 class ReplayParams(_Strict):
@@ -231,10 +252,12 @@ class ReplayParams(_Strict):
     Messages ``first`` to ``last`` (both included; ``last`` absent: to the newest) of an epoch.
     """
 
-    topic: _TopicName
-    epoch: Annotated[int, Field(ge=0, lt=2**32)]
-    first: U64
-    last: U64 | None = None
+    topic: _TopicName = Field(description="name of the topic, without the NUL")
+    epoch: Annotated[int, Field(ge=0, lt=2**32)] = Field(description="the epoch that is asked for")
+    first: U64 = Field(description="first sequence number wanted")
+    last: U64 | None = Field(
+        default=None, description="last sequence number wanted; absent: the newest there is"
+    )
 
 
 PARAMS: Final[dict[Method, type[BaseModel]]] = {
@@ -254,7 +277,9 @@ def _first_problem(error: ValidationError, prefix: str) -> tuple[str, str]:
     problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
     parts = [str(part)[:_NAME_SHOWN_MAX] for part in problem["loc"]]
     field = ".".join(([prefix] if prefix else []) + parts)
-    message = "unknown field" if problem["type"] == "extra_forbidden" else problem["msg"]
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        message = "unknown field"
     return field, message[0].lower() + message[1:]
 
 

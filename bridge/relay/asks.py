@@ -46,6 +46,7 @@ class Answer:
     hop: str = Hop.TERMINAL
     message: str = ""
     hint: str = ""
+    field: str = ""
 
 
 @dataclass(slots=True)
@@ -164,6 +165,13 @@ class Asks:
             if page.kind == PageKind.MSGPACK:
                 value = _unpack(data)
             self._end(page.request_id, Answer(value))
+
+    def refuse(self, request_id: int, answer: Answer) -> None:
+        """
+        End an ask that could not be sent.
+        """
+        if request_id in self._open:
+            self._end(request_id, answer)
 
     def expire(self, now_us: int) -> None:
         """

@@ -13,7 +13,7 @@ import sys
 from typing import Final, cast
 
 from bridge.config import Settings
-from bridge.exceptions import EndpointInUse, RemoteProtocolError
+from bridge.exceptions import EndpointInUse, LocalProtocolError, RemoteProtocolError
 from bridge.logs import get_logger
 from bridge.relay.clock import now_us, utc_msc
 from bridge.relay.terminals import Terminal, Terminals
@@ -77,7 +77,13 @@ class Link(asyncio.BufferedProtocol):
         return self._session.last_received_us
 
     def send(self, message: Message) -> None:
-        self._session.send(message)
+        try:
+            self._session.send(message)
+        except LocalProtocolError:
+            if not self._session.closed:
+                raise
+            # The peer reads nothing and its lane is full: that has ended the session.
+            self._handle_events(now_us())
         self._flush()
 
     def taken(self, seq: int, size: int, now_us: int) -> None:
@@ -101,6 +107,7 @@ class Link(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(_WRITE_HIGH - 1)
         name = transport.get_extra_info("peername")
         self.peer = f"{name[0]}:{name[1]}" if name else "?"
         connection = transport.get_extra_info("socket")
@@ -116,6 +123,9 @@ class Link(asyncio.BufferedProtocol):
         self._session.receive_data(self._view[:nbytes], now)
         self._handle_events(now)
         self._links.turn()
+
+    def resume_writing(self) -> None:
+        self._flush()
 
     def eof_received(self) -> bool:
         return False
@@ -141,12 +151,17 @@ class Link(asyncio.BufferedProtocol):
 
     def _handle_events(self, now: int) -> None:
         session = self._session
+        broken = False
         for event in session.events_received():
+            # Behind what broke the protocol nothing is taken but the end of the session,
+            # which the same read may have brought.
+            if broken and not isinstance(event, Closed):
+                continue
             try:
                 self._handle(event, now)
             except RemoteProtocolError as error:
+                broken = True
                 session.logout(error.code, error.reason)
-                break
         self._flush()
         if session.closed:
             # A logout from inside the loop above is an event of its own.
@@ -160,10 +175,12 @@ class Link(asyncio.BufferedProtocol):
         if type(event) is Ticks:
             if terminal is not None:
                 terminal.receive_ticks(event, now)
-        elif isinstance(event, HelloReceived):
-            self._receive_hello(event.hello)
-        elif isinstance(event, LogonRequested):
-            if terminal is not None:
+        elif isinstance(event, HelloReceived | LogonRequested):
+            if self._session.closed:
+                return  # by what came behind it in the same read
+            if isinstance(event, HelloReceived):
+                self._receive_hello(event.hello)
+            elif terminal is not None:
                 self._links.terminals.admit(terminal, self, now)
         elif isinstance(event, Closed):
             self._closed(event)

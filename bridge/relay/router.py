@@ -233,6 +233,8 @@ class Router:
                 stream = terminal.streams.get(topic.symbol)
                 if stream is not None and stream.subscribed:
                     terminal.retry_failed(stream, now)
+                elif stream is None and self._publisher.is_subscribed(exact(name)):
+                    terminal.subscribe(topic.symbol)  # there was no room for it before
         if not params.wait_ms or not self._is_starting(params.topics):
             self._reply(way, self._snapshot(params.topics))
         elif len(self._snapshots) >= _WAITING_SNAPSHOTS_MAX:
@@ -315,15 +317,8 @@ class Router:
         elif stream is not None and stream.state is StreamState.STREAMING:
             state.update(status="ok")
         elif self._publisher.is_subscribed(exact(name)):
-            state.update(
-                status="error",
-                error=error_map(
-                    ErrorName.DEADLINE_EXCEEDED,
-                    "the terminal has not answered the subscription yet",
-                    hop=Hop.TERMINAL,
-                    hint="a first synchronisation of a symbol can take 45 s; ask again",
-                ),
-            )
+            full = stream is None and terminal.is_full()
+            state.update(status="error", error=_no_room() if full else _not_yet())
         return state
 
     def _replay(self, way: _Way, params: ReplayParams) -> None:
@@ -367,7 +362,8 @@ class Router:
         missing = []
         oldest = ring.oldest or 0
         if params.first < oldest:
-            missing.append([params.first, min(oldest - 1, params.last or oldest - 1)])
+            end = oldest - 1 if params.last is None else min(params.last, oldest - 1)
+            missing.append([params.first, end])
         following = page.first + page.length
         self._reply(
             way,
@@ -502,5 +498,24 @@ class Router:
             log.warning("reply dropped", reason=str(error))
 
 
+def _not_yet() -> dict[str, Any]:
+    return error_map(
+        ErrorName.DEADLINE_EXCEEDED,
+        "the terminal has not answered the subscription yet",
+        hop=Hop.TERMINAL,
+        hint="a first synchronisation of a symbol can take 45 s; ask again",
+    )
+
+
+def _no_room() -> dict[str, Any]:
+    return error_map(
+        ErrorName.TOO_MANY_REQUESTS,
+        "this terminal streams as many symbols as it may",
+        hint="ask again when others have ended, or raise ticks.max_streams_per_terminal",
+    )
+
+
 def _as_error(answer: Answer) -> dict[str, Any]:
-    return error_map(answer.code, answer.message, hop=answer.hop, hint=answer.hint)
+    return error_map(
+        answer.code, answer.message, hop=answer.hop, field=answer.field, hint=answer.hint
+    )

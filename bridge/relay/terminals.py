@@ -16,12 +16,14 @@ from typing import Any, Final, Protocol
 from bridge.bus.bodies import StatusEvent
 from bridge.bus.requests import ErrorName, Hop
 from bridge.config import Key, Settings, TerminalSettings
+from bridge.exceptions import RemoteProtocolError
 from bridge.logs import get_logger
 from bridge.relay.asks import Answer, Ask, Asks, error_name
 from bridge.relay.clock import utc_msc
 from bridge.relay.publisher import Publisher
 from bridge.relay.rings import RingBudget
 from bridge.relay.streams import SavedStream, Stream, StreamError, StreamState
+from bridge.wire.fields import FieldError
 from bridge.wire.messages import (
     Busy,
     Gap,
@@ -221,13 +223,19 @@ class Terminal:
         """
         stream = self.streams.get(symbol)
         if stream is None:
-            if len(self.streams) >= self._settings.ticks.max_streams_per_terminal:
+            if self.is_full():
                 log.warning("too many streams", terminal=self.alias, symbol=symbol)
                 return
             stream = self._new_stream(symbol)
         stream.subscribed = True
         if stream.state in (StreamState.WAITING, StreamState.FAILED):
             self._request(stream)
+
+    def is_full(self) -> bool:
+        """
+        Tell whether no further symbol would be streamed.
+        """
+        return len(self.streams) >= self._settings.ticks.max_streams_per_terminal
 
     def unsubscribe(self, symbol: str, now_us: int) -> None:
         """
@@ -339,7 +347,16 @@ class Terminal:
             return
         request_id = self.asks.next_id()
         self.asks.add(request_id, Ask(done, deadline_us))
-        self.link.send(Request(request_id, method, params, deadline_us))
+        try:
+            self.link.send(Request(request_id, method, params, deadline_us))
+        except FieldError as error:
+            field, _, problem = str(error).partition(": ")
+            self.asks.refuse(
+                request_id,
+                Answer(
+                    code=ErrorName.INVALID_REQUEST, hop=Hop.CLIENT, message=problem, field=field
+                ),
+            )
 
     def away(self) -> Answer:
         """
@@ -376,21 +393,29 @@ class Terminal:
         self._requested[request_id] = stream
         stream.request_id = request_id
         stream.state = StreamState.REQUESTED
-        link.send(
-            Subscribe(
-                request_id,
-                int(StreamKind.TICK),
-                stream.symbol,
-                0,
-                self._mint_epoch(),
-                self._settings.ticks.resume_max_age_s,
-                stream.resume(hello.server),
-            )
+        subscribe = Subscribe(
+            request_id,
+            int(StreamKind.TICK),
+            stream.symbol,
+            0,
+            self._mint_epoch(),
+            self._settings.ticks.resume_max_age_s,
+            stream.resume(hello.server),
         )
+        try:
+            link.send(subscribe)
+        except FieldError as error:
+            # A topic may be longer than any symbol; the session must not end by it.
+            self._requested.pop(request_id, None)
+            problem = f"no terminal can have this symbol: {error}"
+            stream.fail(StreamError(ErrorName.UNKNOWN_SYMBOL, Hop.RELAY, problem, ""), 0)
 
     def _receive_stream(self, message: StreamMessage, now_us: int) -> None:
         stream = self._requested.pop(message.request_id, None)
         if stream is None or self.hello is None:
+            if not message.code and self.link is not None:
+                # The stream ended before this answer to its SUBSCRIBE came.
+                self.link.send(Unsubscribe(message.symbol_id))
             return
         if message.code:
             code = error_name(message.code)
@@ -403,6 +428,12 @@ class Terminal:
                 {"symbol": stream.symbol, "code": code, "reason": message.text},
             )
             return
+        if self._by_id.get(message.symbol_id, stream) is not stream:
+            raise RemoteProtocolError(
+                LogoutCode.BAD_MESSAGE,
+                f"STREAM: symbol id {message.symbol_id} belongs to "
+                f"{self._by_id[message.symbol_id].symbol!r} already",
+            )
         self._by_id[message.symbol_id] = stream
         stream.begin(
             message.symbol_id,
@@ -592,13 +623,7 @@ class Terminals:
         hello = link.hello
         if hello is None:
             return
-        other = self._same_account(terminal, hello)
-        if other is not None:
-            link.close(
-                LogoutCode.DUPLICATE_SESSION,
-                f"account {hello.login} is connected already, under the alias {other.alias!r}",
-                10_000,
-            )
+        if self._is_elsewhere(terminal, link, hello):
             return
         old = terminal.link
         if old is None:
@@ -629,6 +654,9 @@ class Terminals:
             if not (answered or gone or now_us - waiting.tested_us > _ADMISSION_TEST_US):
                 continue
             self._admissions.remove(waiting)
+            hello = waiting.link.hello
+            if hello is None or self._is_elsewhere(waiting.terminal, waiting.link, hello):
+                continue
             if gone and waiting.terminal.link is None:
                 waiting.terminal.link_up(waiting.link, now_us)
             elif answered or gone:
@@ -647,18 +675,19 @@ class Terminals:
         """
         self._admissions = [waiting for waiting in self._admissions if waiting.link is not link]
 
-    def _same_account(self, terminal: Terminal, hello: Hello) -> Terminal | None:
+    def _is_elsewhere(self, terminal: Terminal, link: SessionLink, hello: Hello) -> bool:
+        # The account is connected under another alias: refused.
         for other in self:
-            known = other.hello
+            known = None if other is terminal or other.link is None else other.hello
             if (
-                other is not terminal
-                and other.link is not None
-                and known is not None
+                known is not None
                 and (known.login, known.server) == (hello.login, hello.server)
                 and known.role & hello.role
             ):
-                return other
-        return None
+                text = f"account {hello.login} is connected already, under alias {other.alias!r}"
+                link.close(LogoutCode.DUPLICATE_SESSION, text, 10_000)
+                return True
+        return False
 
     @staticmethod
     def _replace(terminal: Terminal, old: SessionLink, new: SessionLink, now_us: int) -> None:

@@ -28,7 +28,12 @@ __all__ = [
     "OptionalField",
     "TextField",
     "TupleField",
+    "clip",
+    "printable",
 ]
+
+#: the text of a LOGOUT, cut to this, fits its field whatever the last character was
+_CLIPPED: Final = 250
 
 
 class FieldError(ValueError):
@@ -134,10 +139,10 @@ class OptionalField:
 
     def __init__(self, field: Field) -> None:
         self.label = f"{field.label} | nil"
-        self._field = field
+        self.field: Final = field
 
     def check(self, value: Any, name: str) -> Any:
-        return None if value is None else self._field.check(value, name)
+        return None if value is None else self.field.check(value, name)
 
 
 class ListField:
@@ -147,15 +152,15 @@ class ListField:
 
     def __init__(self, field: Field, max_items: int) -> None:
         self.label = f"array <= {max_items} of {field.label}"
-        self._field = field
-        self._max = max_items
+        self.field: Final = field
+        self.max_items: Final = max_items
 
     def check(self, value: Any, name: str) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple):
             raise FieldError(f"{name}: expected an array, got {type(value).__name__}")
-        if len(value) > self._max:
-            raise FieldError(f"{name}: {len(value)} elements are more than {self._max}")
-        return tuple(self._field.check(item, f"{name}[{i}]") for i, item in enumerate(value))
+        if len(value) > self.max_items:
+            raise FieldError(f"{name}: {len(value)} elements are more than {self.max_items}")
+        return tuple(self.field.check(item, f"{name}[{i}]") for i, item in enumerate(value))
 
 
 class TupleField:
@@ -251,3 +256,18 @@ I32: Final = NumberField("i32", -(2**31), 2**31 - 1)
 I64: Final = NumberField("i64", -(2**63), 2**63 - 1)
 F64: Final = NumberField("f64")
 BOOL: Final = _BoolField()
+
+
+def clip(text: str) -> str:
+    """
+    Return a text of our own so that it fits a field for sentences.
+    """
+    return text.replace("\0", " ").encode(errors="replace")[:_CLIPPED].decode(errors="ignore")
+
+
+def printable(text: str) -> str:
+    """
+    Return a text of the peer's so that it may stand in a log or on a terminal: without line
+    breaks and escape sequences.
+    """
+    return "".join(char if char.isprintable() else " " for char in text)

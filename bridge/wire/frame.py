@@ -11,25 +11,45 @@
     16      n     body
     16+n    16    tag      of bytes 0..16+n; zeros before the session keys exist
 
-Little endian. A length is checked before anything is held for it.
+Little endian. A length is checked before anything is held for it. The body of a TICKS
+frame is one or more runs: 40 bytes of header, then the records (``bridge.model.record``)::
+
+     0      4     symbol_id  u32, from STREAM
+     4      4     length     u32, number of records
+     8      8     first_seq  u64, of the first record
+    16      8     sent_us    u64, the terminal's clock when the run was put together
+    24     16     cursor     behind the last record: time_msc i64, ticks u32, crc u32
+    40  66 * n    records
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from bridge.exceptions import RemoteProtocolError
+from bridge.model.record import RECORD_SIZE
 from bridge.wire.spec import (
     FRAME_MAGIC,
     FRAME_OVERHEAD,
     HEADER_SIZE,
+    MARKET_FRAME_MAX,
+    RUN_HEADER_SIZE,
     TAG_SIZE,
     LogoutCode,
 )
 
-__all__ = ["NO_TAG", "RUN_HEADER", "FrameBuffer", "pack_header", "pack_run_header", "read_header"]
+__all__ = [
+    "NO_TAG",
+    "RUN_HEADER",
+    "FrameBuffer",
+    "Run",
+    "pack_header",
+    "pack_run_header",
+    "read_header",
+    "read_runs",
+]
 
 _HEADER: Final = struct.Struct("<IBBHQ")
 _LENGTH: Final = struct.Struct("<I")
@@ -40,6 +60,19 @@ _RUN: Final = struct.Struct("<IIQQ")
 _CURSOR: Final = struct.Struct("<qII")
 #: The same 24 bytes, for the receiving side.
 RUN_HEADER: Final = _RUN
+
+
+class Run(NamedTuple):
+    """
+    ``length`` consecutive records of one stream; ``cursor`` is 16 bytes as on the wire.
+    """
+
+    symbol_id: int
+    length: int
+    first_seq: int
+    sent_us: int
+    cursor: bytes
+    records: bytes
 
 
 def pack_header(length: int, frame_type: int, seq: int) -> bytes:
@@ -73,6 +106,35 @@ def pack_run_header(
     Return the 40 bytes that stand before a run of records.
     """
     return _RUN.pack(symbol_id, length, first_seq, sent_us) + _CURSOR.pack(*cursor)
+
+
+def read_runs(frame: bytes | memoryview) -> list[Run]:
+    """
+    Return the runs of a TICKS frame; their bytes are copies.
+
+    Raises:
+        RemoteProtocolError: the frame is too large, empty, or a run does not fit into it.
+    """
+    end = len(frame) - TAG_SIZE
+    if len(frame) > MARKET_FRAME_MAX:
+        raise RemoteProtocolError(LogoutCode.FRAME_TOO_LARGE, f"TICKS of {len(frame)} bytes")
+    runs: list[Run] = []
+    at = HEADER_SIZE
+    while at < end:
+        begin = at + RUN_HEADER_SIZE
+        if begin > end:
+            raise RemoteProtocolError(LogoutCode.BAD_RECORDS, "TICKS: a run header is cut")
+        symbol_id, count, first_seq, sent_us = RUN_HEADER.unpack_from(frame, at)
+        at = begin + count * RECORD_SIZE
+        if not count or at > end:
+            raise RemoteProtocolError(
+                LogoutCode.BAD_RECORDS, f"TICKS: a run of {count} records does not fit"
+            )
+        cursor, records = bytes(frame[begin - 16 : begin]), bytes(frame[begin:at])
+        runs.append(Run(symbol_id, count, first_seq, sent_us, cursor, records))
+    if not runs:
+        raise RemoteProtocolError(LogoutCode.BAD_RECORDS, "TICKS: no run in it")
+    return runs
 
 
 class FrameBuffer:
@@ -137,9 +199,7 @@ class FrameBuffer:
     def _length(self, data: bytearray | memoryview, at: int) -> int:
         length: int = _LENGTH.unpack_from(data, at)[0]
         if not FRAME_OVERHEAD <= length <= self.frame_max:
-            code = (
-                LogoutCode.FRAME_TOO_LARGE if length > self.frame_max else LogoutCode.BAD_FRAME
-            )
+            code = LogoutCode.FRAME_TOO_LARGE if length > self.frame_max else LogoutCode.BAD_FRAME
             raise RemoteProtocolError(
                 code, f"a frame of {length} bytes is outside {FRAME_OVERHEAD}..{self.frame_max}"
             )

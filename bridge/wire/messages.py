@@ -4,13 +4,13 @@ Each class is one frame type. The tables of the specification are generated from
 ``FIELDS``; add a field only at the end, and with a new capability bit or version.
 
 TICKS, PROOF and the proof at the end of CHALLENGE are not msgpack: they are read in
-``bridge.wire.protocol`` by fixed offsets.
+``bridge.wire.frame`` and ``bridge.wire.protocol`` by fixed offsets.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, NamedTuple, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 import msgpack
 
@@ -33,9 +33,26 @@ from bridge.wire.fields import (
     MapField,
     OptionalField,
     TextField,
-    TupleField,
 )
 from bridge.wire.spec import PAGE_PAYLOAD_MAX, FrameType, LogoutCode
+from bridge.wire.structures import (
+    COMMAND_ID,
+    CURSOR,
+    EVENT_CURSOR,
+    INCARNATION,
+    ORDER_REQUEST,
+    ORDER_TAG,
+    QUERIED_COMMAND,
+    RESUME,
+    SYMBOL,
+    TERMINAL_STATE,
+    TEXT,
+    EventCursor,
+    OrderRequest,
+    QueriedCommand,
+    Resume,
+    TerminalState,
+)
 
 __all__ = [
     "MESSAGES",
@@ -71,12 +88,6 @@ __all__ = [
     "unpack_message",
 ]
 
-_SYMBOL: Final = TextField(128)
-_TEXT: Final = TextField(256)
-_COMMAND_ID: Final = TextField(160)
-_INCARNATION: Final = BinField(16)
-_CURSOR: Final = TupleField(Cursor, (("time_msc", I64), ("ticks", U32), ("crc", U32)))
-
 Fields = tuple[tuple[str, Field], ...]
 
 
@@ -88,110 +99,6 @@ class Message:
     __slots__ = ()
     TYPE: ClassVar[FrameType]
     FIELDS: ClassVar[Fields]
-
-
-class Resume(NamedTuple):
-    """
-    What the relay holds of a stream: the last record taken, the cursor behind it, and
-    from which sequence number it would like to have the records again.
-    """
-
-    epoch: int
-    seq: int
-    cursor: Cursor
-    from_seq: int
-
-
-class TerminalState(NamedTuple):
-    """
-    The part of a heartbeat that only a terminal sends.
-    """
-
-    permissions: int
-    trading_state: int
-    loop_interval_us: int
-    lag_us: int
-    server_time_msc: int
-    utc_offset_min: int
-    ping_last_us: int
-    streams: int
-    unacked_bytes: int
-
-
-class OrderRequest(NamedTuple):
-    """
-    MqlTradeRequest in the order of its declaration; nil means not given.
-    """
-
-    action: int
-    magic: int | None
-    order: int | None
-    symbol: str | None
-    volume: float | None
-    price: float | None
-    stoplimit: float | None
-    sl: float | None
-    tp: float | None
-    deviation: int | None
-    type: int | None
-    type_filling: int | None
-    type_time: int | None
-    expiration: int | None
-    comment: str | None
-    position: int | None
-    position_by: int | None
-
-
-class EventCursor(NamedTuple):
-    """
-    The newest deal or closed order that the relay has on disk.
-    """
-
-    time_msc: int
-    ticket: int
-
-
-class QueriedCommand(NamedTuple):
-    """
-    What a terminal needs to look for the traces of a command that its ledger does not
-    have: the tag, about when it was sent, its flags and the request itself.
-    """
-
-    tag: str
-    time_utc_msc: int
-    flags: int
-    request: OrderRequest
-
-
-def _optional(*fields: tuple[str, Field]) -> Fields:
-    return tuple((name, OptionalField(field)) for name, field in fields)
-
-
-_ORDER_TAG: Final = TextField(31)
-_ORDER_REQUEST: Final = TupleField(
-    OrderRequest,
-    (
-        ("action", U8),
-        *_optional(
-            ("magic", U64),
-            ("order", U64),
-            ("symbol", _SYMBOL),
-            ("volume", F64),
-            ("price", F64),
-            ("stoplimit", F64),
-            ("sl", F64),
-            ("tp", F64),
-            ("deviation", U64),
-            ("type", U8),
-            ("type_filling", U8),
-            ("type_time", U8),
-            ("expiration", I64),
-            ("comment", TextField(128)),
-            ("position", U64),
-            ("position_by", U64),
-        ),
-    ),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +123,7 @@ class Hello(Message):
         ("trade_mode", U8),
         ("build", U32),
         ("program", TextField(64)),
-        ("incarnation", _INCARNATION),
+        ("incarnation", INCARNATION),
         ("connection_counter", U64),
         ("relay_epoch_seen", U64),
         ("nonce", BinField(32)),
@@ -277,10 +184,7 @@ class Welcome(Message):
         ("trading_state", U8),
         ("time_us", I64),
         ("time_utc_msc", I64),
-        (
-            "event_cursor",
-            OptionalField(TupleField(EventCursor, (("time_msc", I64), ("ticket", U64)))),
-        ),
+        ("event_cursor", OptionalField(EVENT_CURSOR)),
     )
 
     alias: str
@@ -300,7 +204,7 @@ class Logout(Message):
     """
 
     TYPE: ClassVar = FrameType.LOGOUT
-    FIELDS: ClassVar[Fields] = (("code", U16), ("text", _TEXT), ("retry_after_ms", U32))
+    FIELDS: ClassVar[Fields] = (("code", U16), ("text", TEXT), ("retry_after_ms", U32))
 
     code: int
     text: str
@@ -319,25 +223,7 @@ class Heartbeat(Message):
         ("echo_time_us", I64),
         ("echo_delay_us", U32),
         ("test_id", U32),
-        (
-            "state",
-            OptionalField(
-                TupleField(
-                    TerminalState,
-                    (
-                        ("permissions", U32),
-                        ("trading_state", U8),
-                        ("loop_interval_us", U32),
-                        ("lag_us", U32),
-                        ("server_time_msc", I64),
-                        ("utc_offset_min", I16),
-                        ("ping_last_us", I32),
-                        ("streams", U32),
-                        ("unacked_bytes", U32),
-                    ),
-                )
-            ),
-        ),
+        ("state", OptionalField(TERMINAL_STATE)),
     )
 
     time_us: int
@@ -394,19 +280,11 @@ class Subscribe(Message):
     FIELDS: ClassVar[Fields] = (
         ("request_id", U32),
         ("kind", U8),
-        ("symbol", _SYMBOL),
+        ("symbol", SYMBOL),
         ("timeframe", U32),
         ("fresh_epoch", U32),
         ("resume_max_age_s", U32),
-        (
-            "resume",
-            OptionalField(
-                TupleField(
-                    Resume,
-                    (("epoch", U32), ("seq", U64), ("cursor", _CURSOR), ("from_seq", U64)),
-                )
-            ),
-        ),
+        ("resume", OptionalField(RESUME)),
     )
 
     request_id: int
@@ -440,7 +318,7 @@ class Stream(Message):
     FIELDS: ClassVar[Fields] = (
         ("request_id", U32),
         ("code", U16),
-        ("text", _TEXT),
+        ("text", TEXT),
         ("symbol_id", U32),
         ("epoch", U32),
         ("first_seq", U64),
@@ -472,11 +350,11 @@ class Gap(Message):
         ("reason", U8),
         ("old_epoch", U32),
         ("old_seq", U64),
-        ("old_cursor", _CURSOR),
+        ("old_cursor", CURSOR),
         ("epoch", U32),
         ("first_seq", U64),
-        ("cursor", _CURSOR),
-        ("text", _TEXT),
+        ("cursor", CURSOR),
+        ("text", TEXT),
     )
 
     symbol_id: int
@@ -499,8 +377,8 @@ class Refill(Message):
     TYPE: ClassVar = FrameType.REFILL
     FIELDS: ClassVar[Fields] = (
         ("request_id", U32),
-        ("symbol", _SYMBOL),
-        ("after", _CURSOR),
+        ("symbol", SYMBOL),
+        ("after", CURSOR),
         ("until_msc", I64),
         ("max_ticks", U32),
         ("deadline_us", I64),
@@ -546,7 +424,7 @@ class Page(Message):
         ("page", U32),
         ("last", BOOL),
         ("code", U16),
-        ("text", _TEXT),
+        ("text", TEXT),
         ("kind", U8),
         ("payload", BinField(PAGE_PAYLOAD_MAX, exact=False)),
     )
@@ -580,15 +458,15 @@ class New(Message):
 
     TYPE: ClassVar = FrameType.NEW
     FIELDS: ClassVar[Fields] = (
-        ("command_id", _COMMAND_ID),
-        ("tag", _ORDER_TAG),
+        ("command_id", COMMAND_ID),
+        ("tag", ORDER_TAG),
         ("sent_us", I64),
         ("deadline_us", I64),
         ("relay_epoch", U64),
-        ("incarnation", _INCARNATION),
+        ("incarnation", INCARNATION),
         ("login", U64),
         ("flags", U32),
-        ("request", _ORDER_REQUEST),
+        ("request", ORDER_REQUEST),
     )
 
     command_id: str
@@ -613,24 +491,10 @@ class Query(Message):
 
     TYPE: ClassVar = FrameType.QUERY
     FIELDS: ClassVar[Fields] = (
-        ("command_ids", ListField(_COMMAND_ID, 64)),
+        ("command_ids", ListField(COMMAND_ID, 64)),
         ("settle_ms", U32),
         ("sent_us", I64),
-        (
-            "commands",
-            ListField(
-                TupleField(
-                    QueriedCommand,
-                    (
-                        ("tag", _ORDER_TAG),
-                        ("time_utc_msc", I64),
-                        ("flags", U32),
-                        ("request", _ORDER_REQUEST),
-                    ),
-                ),
-                64,
-            ),
-        ),
+        ("commands", ListField(QUERIED_COMMAND, 64)),
     )
 
     command_ids: tuple[str, ...]
@@ -647,9 +511,9 @@ class Result(Message):
 
     TYPE: ClassVar = FrameType.RESULT
     FIELDS: ClassVar[Fields] = (
-        ("command_id", _COMMAND_ID),
+        ("command_id", COMMAND_ID),
         ("outcome", U8),
-        ("incarnation", _INCARNATION),
+        ("incarnation", INCARNATION),
         ("replayed", BOOL),
         ("evidence", U8),
         ("retcode", U32),
@@ -666,7 +530,7 @@ class Result(Message):
         ("time_msc", I64),
         ("utc_offset_min", I16),
         ("error", U32),
-        ("text", _TEXT),
+        ("text", TEXT),
         ("deals", ListField(U64, 256)),
         ("reason", U8),
     )
@@ -741,7 +605,7 @@ class Halt(Message):
     """
 
     TYPE: ClassVar = FrameType.HALT
-    FIELDS: ClassVar[Fields] = (("trading_state", U8), ("reason", _TEXT), ("relay_epoch", U64))
+    FIELDS: ClassVar[Fields] = (("trading_state", U8), ("reason", TEXT), ("relay_epoch", U64))
 
     trading_state: int
     reason: str
@@ -821,11 +685,9 @@ def unpack_message(cls: type[M], body: bytes | memoryview) -> M:
         raise RemoteProtocolError(
             LogoutCode.BAD_MESSAGE, f"{name}: not valid msgpack: {error}"[:200]
         ) from None
-    if not isinstance(values, list):
-        raise RemoteProtocolError(LogoutCode.BAD_MESSAGE, f"{name}: the body is not an array")
-    if len(values) < len(cls.FIELDS):
+    if not isinstance(values, list) or len(values) < len(cls.FIELDS):
         raise RemoteProtocolError(
-            LogoutCode.BAD_MESSAGE, f"{name}: {len(values)} of {len(cls.FIELDS)} fields"
+            LogoutCode.BAD_MESSAGE, f"{name}: the body is not an array of {len(cls.FIELDS)} fields"
         )
     try:
         return cls(

@@ -8,7 +8,8 @@ own monotonic clock. After every one of these calls the caller **must** take
 ``data_to_send`` still gave and closes the connection.
 
 Rule 1: nothing raises out of ``receive_data``. A peer that breaks the protocol gets a
-LOGOUT with the reason, and the caller a ``Closed`` event with the same.
+LOGOUT with the reason, and the caller a ``Closed`` event with the same. A session may have
+ended behind the event that is being handled: look at ``closed`` before answering it.
 Rule 2: sequence number and tag are given to a frame when it becomes the next on the
 wire, so that commands overtake market data in the queue without breaking the sequence.
 Rule 3: the bytes of ``Ticks`` events are copies; nothing refers to the receive buffer.
@@ -19,23 +20,32 @@ overtaken.
 
 from __future__ import annotations
 
-from collections import deque
-from typing import Final, NamedTuple
+from typing import Final
 
 from bridge.exceptions import LocalProtocolError, RemoteProtocolError
-from bridge.model.record import RECORD_SIZE
 from bridge.wire import auth
-from bridge.wire.frame import NO_TAG, RUN_HEADER, FrameBuffer, pack_header, read_header
+from bridge.wire.clock import ClockOffset
+from bridge.wire.events import (
+    Closed,
+    HelloReceived,
+    LoggedOn,
+    LogonRequested,
+    SessionEvent,
+    Ticks,
+)
+from bridge.wire.fields import clip, printable
+from bridge.wire.frame import NO_TAG, FrameBuffer, Run, pack_header, read_header, read_runs
+from bridge.wire.lanes import SendLanes
 from bridge.wire.messages import (
     MESSAGES,
     Ack,
     Busy,
     Challenge,
+    EventCursor,
     Heartbeat,
     Hello,
     Logout,
     Message,
-    Page,
     TerminalState,
     TestRequest,
     Welcome,
@@ -46,7 +56,6 @@ from bridge.wire.spec import (
     ACK_EVERY_BYTES,
     ACK_EVERY_MS,
     BUSY_LIMIT_MS,
-    CLOCK_WINDOW_MS,
     COMMAND_QUEUE_MAX,
     CRITICAL_TYPE_MAX,
     FRAME_MAX,
@@ -56,8 +65,6 @@ from bridge.wire.spec import (
     HEARTBEAT_INTERVAL_MIN_MS,
     LOGON_FRAME_MAX,
     MARKET_FRAME_MAX,
-    MARKET_WINDOW,
-    RUN_HEADER_SIZE,
     SILENCE_LIMIT_MAX_MS,
     TAG_SIZE,
     VERSION,
@@ -89,78 +96,9 @@ _OWN_STALL_US: Final = 1_000_000
 NEVER_US: Final = 2**63 - 1
 
 
-def _clip(text: str) -> str:
-    return text.replace("\0", " ").encode(errors="replace")[:250].decode(errors="ignore")
-
-
-def _printable(text: str) -> str:
-    # The peer's text goes into logs and terminals: no line breaks, no escape sequences.
-    return "".join(char if char.isprintable() else " " for char in text)
-
-
-class Run(NamedTuple):
-    """
-    ``length`` consecutive records of one stream; ``cursor`` is 16 bytes as on the wire.
-    """
-
-    symbol_id: int
-    length: int
-    first_seq: int
-    sent_us: int
-    cursor: bytes
-    records: bytes
-
-
-class Ticks(NamedTuple):
-    """
-    A TICKS frame. The relay calls ``taken(seq)`` once its records are safe in its hands.
-    """
-
-    seq: int
-    runs: list[Run]
-
-
-class HelloReceived(NamedTuple):
-    """
-    A terminal introduced itself. Answer with ``challenge`` or ``refuse``.
-    """
-
-    hello: Hello
-
-
-class LogonRequested(NamedTuple):
-    """
-    The terminal proved that it has the key. Answer with ``accept`` or ``refuse``.
-    """
-
-    hello: Hello
-
-
-class LoggedOn(NamedTuple):
-    """
-    Terminal side: the session is open.
-    """
-
-    welcome: Welcome
-
-
-class Closed(NamedTuple):
-    """
-    The session is over. ``by_peer``: the other side said so or broke the protocol first.
-    """
-
-    code: int
-    reason: str
-    by_peer: bool
-    retry_after_ms: int = 0
-
-
-SessionEvent = Message | Ticks | HelloReceived | LogonRequested | LoggedOn | Closed
-
-
 class Session:
     """
-    What both sides share: frames, sequence, tags, liveness, clock offset, two send lanes.
+    What both sides share: frames, sequence, tags, liveness, clock offset, send lanes.
     """
 
     _receives: dict[State, frozenset[FrameType]]
@@ -175,7 +113,7 @@ class Session:
         silence_limit_ms: int = 4000,
         logon_deadline_ms: int = 5000,
     ) -> None:
-        self.state = state
+        self._enter(state)
         #: the peer's clock as seen here: least (receive time - stamp) of the last minutes
         self.clock_offset_us: int | None = None
         #: round trip by the last echoed heartbeat
@@ -191,22 +129,15 @@ class Session:
         self._logon_deadline_us = now_us + logon_deadline_ms * 1000
         self._next_heartbeat_us = now_us
         self._last_timer_us = now_us
-        self._tested_since_us = -1
+        self._test_sent_us = -1
+        self._excused_us = now_us
         self._test_id = 0
         self._peer_time_us = 0
         self._peer_time_at_us = 0
         self._buffer = FrameBuffer(LOGON_FRAME_MAX)
         self._events: list[SessionEvent] = []
-        self._commands: deque[tuple[int, bytes]] = deque()
-        self._command_bytes = 0
-        self._market: deque[bytes] = deque()
-        self._market_bytes = 0
-        self._pages: deque[bytes] = deque()
-        self._offset_window_us = now_us
-        self._offset_before_us: int | None = None
-        self._offset_now_us: int | None = None
-        self._in_flight: deque[tuple[int, int]] = deque()
-        self._in_flight_bytes = 0
+        self._lanes = SendLanes()
+        self._clock = ClockOffset(now_us)
         self._send_seq = 0
         self._receive_seq = 0
         self._send_key: bytes | None = None
@@ -240,7 +171,8 @@ class Session:
         The connection ended, or cannot be used any more.
         """
         if self.state is not State.CLOSED:
-            self._close(LogoutCode.NORMAL, "the connection was closed without a logout", True)
+            self._lanes.drop_all()
+            self._close(LogoutCode.NORMAL, "the connection ended without a logout", by_peer=True)
 
     def events_received(self) -> list[SessionEvent]:
         """
@@ -257,20 +189,8 @@ class Session:
         connection can take more: bytes handed out cannot be overtaken any more.
         """
         out = bytearray()
-        while self._commands and len(out) < limit:
-            frame_type, body = self._commands.popleft()
-            self._command_bytes -= len(body) + FRAME_OVERHEAD
-            out += self._frame(frame_type, body)
-        while len(out) < limit and (lane := self._open_lane()) is not None:
-            body = lane.popleft()
-            size = len(body) + FRAME_OVERHEAD
-            if lane is self._market:
-                self._market_bytes -= size
-                out += self._frame(FrameType.TICKS, body)
-            else:
-                out += self._frame(FrameType.PAGE, body)
-            self._in_flight.append((self._send_seq, size))
-            self._in_flight_bytes += size
+        while len(out) < limit and (frame := self._lanes.pop(self._send_seq + 1)) is not None:
+            out += self._frame(*frame)
         return bytes(out)
 
     @property
@@ -278,7 +198,7 @@ class Session:
         """
         Whether ``data_to_send`` would return anything.
         """
-        return bool(self._commands) or self._open_lane() is not None
+        return self._lanes.is_ready()
 
     def next_deadline(self) -> int:
         """
@@ -289,9 +209,7 @@ class Session:
             return NEVER_US
         if self.state is not State.ACTIVE:
             return self._logon_deadline_us
-        silence_us = self._silence_us
-        if self._tested_since_us != self.last_received_us:
-            silence_us //= 2
+        silence_us = self._silence_us // 2 if self._test_is_due() else self._silence_us
         deadline = min(self._next_heartbeat_us, self._silent_since() + silence_us)
         if self._ack_due_us:
             deadline = min(deadline, self._ack_due_us)
@@ -315,11 +233,13 @@ class Session:
             return
         if stalled:
             # A stall of our own is not the peer's silence: let it be heard first.
-            self.last_received_us = max(self.last_received_us, now_us - self._silence_us // 2)
+            self._excused_us = now_us - self._silence_us // 2
         if now_us >= self._next_heartbeat_us:
             late = now_us - self._next_heartbeat_us
             self._next_heartbeat_us = now_us + self._heartbeat_us - late % self._heartbeat_us
             self._queue_heartbeat(now_us, 0)
+            if self.closed:
+                return
         if self._ack_due_us and now_us >= self._ack_due_us:
             self._queue_ack()
         silence = now_us - self._silent_since()
@@ -329,14 +249,16 @@ class Session:
                 f"nothing received for {silence // 1000} ms",
                 by_peer=False,
             )
-        elif silence >= self._silence_us // 2 and self._tested_since_us != self.last_received_us:
+        elif silence >= self._silence_us // 2 and self._test_is_due():
             self.test(now_us)
 
     def test(self, now_us: int) -> None:
         """
-        Send a TEST_REQUEST: a living peer answers with a heartbeat at once.
+        Send a TEST_REQUEST, if the session is active: a living peer answers at once.
         """
-        self._tested_since_us = self.last_received_us
+        if self.state is not State.ACTIVE:
+            return
+        self._test_sent_us = now_us
         self._test_id = self._test_id % 0xFFFF_FFFF + 1
         self._queue(TestRequest(self._test_id))
 
@@ -350,14 +272,10 @@ class Session:
                 does not read and the lane is full: then the session has ended.
             FieldError: a field is of the wrong type or out of range.
         """
-        if self.state is not State.ACTIVE:
+        if self.state is not State.ACTIVE or message.TYPE not in self._sends:
             raise LocalProtocolError(
-                LogoutCode.NORMAL,
-                f"{message.TYPE.name} cannot be sent: the session is {self.state.value}",
-            )
-        if message.TYPE not in self._sends:
-            raise LocalProtocolError(
-                LogoutCode.UNEXPECTED_TYPE, f"this side does not send {message.TYPE.name}"
+                LogoutCode.UNEXPECTED_TYPE,
+                f"{message.TYPE.name} cannot be sent from here: the session is {self.state.value}",
             )
         self._queue(message)
         if self.closed:
@@ -380,28 +298,28 @@ class Session:
         """
         Bytes of market frames not yet handed to ``data_to_send``.
         """
-        return self._market_bytes
+        return self._lanes.market_bytes
 
     @property
     def market_in_flight(self) -> int:
         """
         Bytes of TICKS and PAGE frames handed out and not acknowledged.
         """
-        return self._in_flight_bytes
+        return self._lanes.in_flight_bytes
 
     @property
     def pages_queued(self) -> int:
         """
         How many PAGE frames were not yet handed to ``data_to_send``.
         """
-        return len(self._pages)
+        return self._lanes.pages
 
     # --- acknowledgements, relay side ----------------------------------------------
 
     def taken(self, seq: int, size: int, now_us: int) -> None:
         """
-        Market data up to frame ``seq`` (``size`` bytes of it) is published and kept.
-        A PAGE counts as taken when it was handed out as an event.
+        Market data up to frame ``seq`` (``size`` bytes of it) is published and kept. A PAGE
+        counts as taken when it was handed out as an event.
         """
         if self.state is not State.ACTIVE:
             return
@@ -415,14 +333,11 @@ class Session:
     # --- inside -----------------------------------------------------------------
 
     def _silent_since(self) -> int:
-        return max(self.last_received_us, self.busy_until_us)
+        return max(self.last_received_us, self.busy_until_us, self._excused_us)
 
-    def _open_lane(self) -> deque[bytes] | None:
-        # The lane whose next frame fits into the window; ticks first.
-        lane = self._market or self._pages
-        if lane and self._in_flight_bytes + len(lane[0]) + FRAME_OVERHEAD <= MARKET_WINDOW:
-            return lane
-        return None
+    def _test_is_due(self) -> bool:
+        # Not more than one test request for the same silence.
+        return self._test_sent_us < max(self.last_received_us, self._excused_us)
 
     def _queue(self, message: Message) -> None:
         body = pack_message(message)
@@ -432,24 +347,10 @@ class Session:
                 LogoutCode.FRAME_TOO_LARGE,
                 f"{message.TYPE.name} of {size} bytes is larger than a frame",
             )
-        if message.TYPE is FrameType.PAGE:
-            self._pages.append(body)
-        elif message.TYPE is FrameType.HALT:
-            # It must not wait behind the orders that it is to stop.
-            self._queue_command(FrameType.HALT, body, first=True)
-        else:
-            self._queue_command(message.TYPE, body)
-
-    def _queue_command(self, frame_type: FrameType, body: bytes, *, first: bool = False) -> None:
-        if first:
-            self._commands.appendleft((int(frame_type), body))
-        else:
-            self._commands.append((int(frame_type), body))
-        self._command_bytes += len(body) + FRAME_OVERHEAD
-        if self._command_bytes > COMMAND_QUEUE_MAX and self.state is State.ACTIVE:
-            waiting = self._command_bytes
-            self._commands.clear()
-            self._command_bytes = 0
+        self._lanes.push(message.TYPE, body)
+        if self._lanes.command_bytes > COMMAND_QUEUE_MAX and self.state is State.ACTIVE:
+            waiting = self._lanes.command_bytes
+            self._lanes.drop_all()
             self._fail(
                 LogoutCode.QUEUE_FULL,
                 f"the peer does not read: {waiting} bytes waited for it",
@@ -497,14 +398,15 @@ class Session:
             )
         self._receive_seq = seq
         self.last_received_us = now_us
-        if self.busy_kind:
-            # Whatever comes shows that the block is over; another BUSY begins a new one.
+        if self.busy_kind and frame_type not in (FrameType.TICKS, FrameType.PAGE):
+            # The block is over; another BUSY begins a new one. Market data says nothing:
+            # what was queued before the BUSY follows it onto the wire.
             self.busy_until_us = 0
             self.busy_kind = int(BusyKind.READY)
-        if frame_type not in self._receives[self.state]:
+        if frame_type not in self._allowed:
             self._reject_type(frame_type)
         elif frame_type == FrameType.TICKS:
-            self._receive_ticks(frame, seq, end)
+            self._events.append(Ticks(seq, read_runs(frame)))
         else:
             self._receive_message(frame_type, frame[HEADER_SIZE:end], now_us)
             if frame_type == FrameType.PAGE:
@@ -522,38 +424,6 @@ class Session:
         raise RemoteProtocolError(
             LogoutCode.UNEXPECTED_TYPE, f"{name} must not arrive here (state: {self.state.value})"
         )
-
-    def _receive_ticks(self, frame: memoryview, seq: int, end: int) -> None:
-        runs: list[Run] = []
-        at = HEADER_SIZE
-        if len(frame) > MARKET_FRAME_MAX:
-            raise RemoteProtocolError(
-                LogoutCode.FRAME_TOO_LARGE, f"TICKS of {len(frame)} bytes"
-            )
-        while at < end:
-            if end - at < RUN_HEADER_SIZE:
-                raise RemoteProtocolError(LogoutCode.BAD_RECORDS, "TICKS: a run header is cut")
-            symbol_id, count, first_seq, sent_us = RUN_HEADER.unpack_from(frame, at)
-            begin = at + RUN_HEADER_SIZE
-            stop = begin + count * RECORD_SIZE
-            if not count or stop > end:
-                raise RemoteProtocolError(
-                    LogoutCode.BAD_RECORDS, f"TICKS: a run of {count} records does not fit"
-                )
-            runs.append(
-                Run(
-                    symbol_id,
-                    count,
-                    first_seq,
-                    sent_us,
-                    bytes(frame[begin - 16 : begin]),
-                    bytes(frame[begin:stop]),
-                )
-            )
-            at = stop
-        if not runs:
-            raise RemoteProtocolError(LogoutCode.BAD_RECORDS, "TICKS: no run in it")
-        self._events.append(Ticks(seq, runs))
 
     def _receive_message(self, frame_type: int, body: memoryview, now_us: int) -> None:
         if frame_type in (FrameType.HELLO, FrameType.CHALLENGE, FrameType.PROOF, FrameType.WELCOME):
@@ -575,8 +445,9 @@ class Session:
                     self.busy_until_us = now_us + limit_us
                     self.busy_kind = message.kind
             case Logout():
-                text = _printable(message.text)
-                self._close(message.code, text, True, message.retry_after_ms)
+                self._lanes.drop_all()
+                text = printable(message.text)
+                self._close(message.code, text, by_peer=True, retry_after_ms=message.retry_after_ms)
                 return
         self._events.append(message)
 
@@ -591,48 +462,40 @@ class Session:
         """
         Use a stamp of the peer's clock, received now, for the clock offset.
         """
-        if now_us - self._offset_window_us >= CLOCK_WINDOW_MS * 1000:
-            self._offset_window_us = now_us
-            self._offset_before_us, self._offset_now_us = self._offset_now_us, None
-        offset = now_us - stamp_us
-        if self._offset_now_us is None or offset < self._offset_now_us:
-            self._offset_now_us = offset
-        before = self._offset_before_us
-        self.clock_offset_us = (
-            self._offset_now_us if before is None else min(before, self._offset_now_us)
-        )
+        self.clock_offset_us = self._clock.observe(stamp_us, now_us)
 
     def _receive_ack(self, seq: int) -> None:
         if seq > self._send_seq:
             raise RemoteProtocolError(
                 LogoutCode.BAD_MESSAGE, f"ACK of frame {seq}, which was not sent"
             )
-        while self._in_flight and self._in_flight[0][0] <= seq:
-            self._in_flight_bytes -= self._in_flight.popleft()[1]
+        self._lanes.acknowledge(seq)
 
     def _receive_logon(self, frame_type: int, body: memoryview, now_us: int) -> None:
         raise NotImplementedError
 
     def _activate(self, now_us: int) -> None:
-        self.state = State.ACTIVE
+        self._enter(State.ACTIVE)
         self._buffer.frame_max = FRAME_MAX
         self.last_received_us = self._last_timer_us = self._next_heartbeat_us = now_us
+        self._excused_us = now_us
 
     def _fail(self, code: int, reason: str, *, by_peer: bool) -> None:
         self._end(code, reason, 0)
-        self._close(code, reason, by_peer)
+        self._close(code, reason, by_peer=by_peer)
 
     def _end(self, code: int, reason: str, retry_after_ms: int) -> None:
         # What is in the command lane still goes out, then the LOGOUT; no more market data.
-        self._market.clear()
-        self._market_bytes = 0
-        self._pages.clear()
-        self._commands.append(
-            (int(FrameType.LOGOUT), pack_message(Logout(int(code), _clip(reason), retry_after_ms)))
-        )
+        self._lanes.drop_market()
+        farewell = Logout(int(code), clip(reason), retry_after_ms)
+        self._lanes.push(FrameType.LOGOUT, pack_message(farewell))
 
-    def _close(self, code: int, reason: str, by_peer: bool, retry_after_ms: int = 0) -> None:
-        self.state = State.CLOSED
+    def _enter(self, state: State) -> None:
+        self.state = state
+        self._allowed = self._receives[state]
+
+    def _close(self, code: int, reason: str, *, by_peer: bool, retry_after_ms: int = 0) -> None:
+        self._enter(State.CLOSED)
         self._events.append(Closed(int(code), reason, by_peer, retry_after_ms))
 
 
@@ -644,6 +507,7 @@ class TerminalSession(Session):
     """
 
     _receives = TERMINAL_RECEIVES
+    _sends = RELAY_RECEIVES[State.ACTIVE] - {FrameType.LOGOUT, FrameType.TICKS}
 
     def __init__(self, key: bytes, hello: Hello, now_us: int, *, deadline_ms: int = 5000) -> None:
         super().__init__(State.HELLO_SENT, now_us, logon_deadline_ms=deadline_ms)
@@ -653,7 +517,7 @@ class TerminalSession(Session):
         #: what both sides have, and the relay's fencing epoch; known after CHALLENGE
         self.capabilities = 0
         self.relay_epoch = 0
-        self._commands.append((int(FrameType.HELLO), self._hello_body))
+        self._lanes.push(FrameType.HELLO, self._hello_body)
 
     def send_market(self, body: bytes) -> None:
         """
@@ -667,14 +531,23 @@ class TerminalSession(Session):
                 LogoutCode.NORMAL,
                 f"{len(body)} bytes of ticks cannot be sent: the session is {self.state.value}",
             )
-        self._market.append(body)
-        self._market_bytes += len(body) + FRAME_OVERHEAD
+        self._lanes.push(FrameType.TICKS, body)
 
     def _receive_logon(self, frame_type: int, body: memoryview, now_us: int) -> None:
         if frame_type == FrameType.CHALLENGE:
             self._receive_challenge(bytes(body))
             return
         welcome = unpack_message(Welcome, body)
+        interval_ms, limit_ms = welcome.heartbeat_interval_ms, welcome.silence_limit_ms
+        if not (
+            HEARTBEAT_INTERVAL_MIN_MS <= interval_ms <= HEARTBEAT_INTERVAL_MAX_MS
+            and 2 * interval_ms <= limit_ms <= SILENCE_LIMIT_MAX_MS
+        ):
+            raise RemoteProtocolError(
+                LogoutCode.BAD_MESSAGE,
+                f"WELCOME: a heartbeat every {interval_ms} ms with a silence limit of "
+                f"{limit_ms} ms is out of bounds",
+            )
         self._heartbeat_us = welcome.heartbeat_interval_ms * 1000
         self._silence_us = welcome.silence_limit_ms * 1000
         self._activate(now_us)
@@ -701,10 +574,10 @@ class TerminalSession(Session):
             )
         self.capabilities = challenge.capabilities & self._hello.capabilities
         self.relay_epoch = challenge.relay_epoch
-        self._commands.append((int(FrameType.PROOF), secrets.terminal_proof))
+        self._lanes.push(FrameType.PROOF, secrets.terminal_proof)
         self._send_key = secrets.terminal_key
         self._receive_key = secrets.relay_key
-        self.state = State.PROOF_SENT
+        self._enter(State.PROOF_SENT)
 
 
 class RelaySession(Session):
@@ -713,6 +586,7 @@ class RelaySession(Session):
     """
 
     _receives = RELAY_RECEIVES
+    _sends = TERMINAL_RECEIVES[State.ACTIVE] - {FrameType.LOGOUT}
 
     def __init__(
         self,
@@ -751,11 +625,19 @@ class RelaySession(Session):
         fields = pack_message(Challenge(version, int(capabilities), relay_epoch, nonce))
         self._secrets = auth.derive(key, self._hello_body, fields)
         self.capabilities = int(capabilities) & self.hello.capabilities
-        self._commands.append((int(FrameType.CHALLENGE), fields + self._secrets.relay_proof))
-        self.state = State.EXPECT_PROOF
+        self._lanes.push(FrameType.CHALLENGE, fields + self._secrets.relay_proof)
+        # From here on this side tags: whoever has the key can tell our LOGOUT from another's.
+        self._send_key = self._secrets.relay_key
+        self._enter(State.EXPECT_PROOF)
 
     def accept(
-        self, alias: str, program: str, now_us: int, time_utc_msc: int, trading_state: int = 0
+        self,
+        alias: str,
+        program: str,
+        now_us: int,
+        time_utc_msc: int,
+        trading_state: int = 0,
+        event_cursor: EventCursor | None = None,
     ) -> None:
         """
         Answer a ``LogonRequested``: open the session.
@@ -777,7 +659,7 @@ class RelaySession(Session):
                 trading_state,
                 now_us,
                 time_utc_msc,
-                None,
+                event_cursor,
             )
         )
 
@@ -787,7 +669,12 @@ class RelaySession(Session):
         """
         self.logout(code, text, retry_after_ms)
 
-    def _receive_logon(self, frame_type: int, body: memoryview, now_us: int) -> None:
+    def _receive_logon(
+        self,
+        frame_type: int,
+        body: memoryview,
+        now_us: int,  # noqa: ARG002  # the terminal's side needs it
+    ) -> None:
         if frame_type == FrameType.HELLO:
             self._hello_body = bytes(body)
             hello = unpack_message(Hello, self._hello_body)
@@ -798,7 +685,7 @@ class RelaySession(Session):
                     f"this relay {VERSION_MIN}..{VERSION}",
                 )
             self.hello = hello
-            self.state = State.HELLO_RECEIVED
+            self._enter(State.HELLO_RECEIVED)
             self._events.append(HelloReceived(hello))
             return
         secrets = self._secrets
@@ -807,7 +694,6 @@ class RelaySession(Session):
                 LogoutCode.BAD_TERMINAL_KEY,
                 "the terminal does not have the key of this alias (compare both key files)",
             )
-        self._send_key = secrets.relay_key
         self._receive_key = secrets.terminal_key
-        self.state = State.ADMISSION
+        self._enter(State.ADMISSION)
         self._events.append(LogonRequested(self.hello))

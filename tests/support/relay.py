@@ -16,7 +16,7 @@ import threading
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import msgpack
 import zmq
@@ -126,11 +126,14 @@ class RelayThread:
         if self._error is not None:
             raise self._error
 
-    def __enter__(self) -> RelayThread:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         self.stop()
 
@@ -230,7 +233,7 @@ class RelayProcess:
         self.process.terminate()
         return self.process.wait(DEADLINE_S)
 
-    def __enter__(self) -> RelayProcess:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
@@ -273,7 +276,7 @@ class Requester:
         self._socket.send_multipart(frames)
         return self._socket.recv_multipart()
 
-    def __enter__(self) -> Requester:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

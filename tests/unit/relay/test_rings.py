@@ -124,7 +124,9 @@ def test_a_ring_is_the_tail_of_everything(lengths, limit, first, span):
         at += length
     got = seqs(ring.read(first, first + span, 1_000_000).data)
     oldest = ring.oldest
-    expected = [] if oldest is None else list(range(max(first, oldest), min(first + span, at - 1) + 1))
+    expected = (
+        [] if oldest is None else list(range(max(first, oldest), min(first + span, at - 1) + 1))
+    )
 
     assert expected == got
 

@@ -21,7 +21,9 @@ def make_run(first: int, length: int, *, epoch: int = EPOCH, flags: int = 0) -> 
     )
     last = first + length - 1
     cursor = (
-        (1_000 + last).to_bytes(8, "little") + (1).to_bytes(4, "little") + last.to_bytes(4, "little")
+        (1_000 + last).to_bytes(8, "little")
+        + (1).to_bytes(4, "little")
+        + last.to_bytes(4, "little")
     )
     return Run(1, length, first, 0, cursor, records)
 
@@ -79,9 +81,7 @@ def test_a_hole_is_seen(stream):
         make_run(1, 3, epoch=8),
         make_run(1, 3)._replace(first_seq=2),
         make_run(1, 3)._replace(records=make_run(1, 3).records[:-66] + bytes(66)),
-        make_run(1, 1)._replace(
-            records=pack_record(EPOCH, 1, MqlTick(1, float("nan"), 1.0), 0)
-        ),
+        make_run(1, 1)._replace(records=pack_record(EPOCH, 1, MqlTick(1, float("nan"), 1.0), 0)),
     ],
 )
 def test_records_that_do_not_fit_are_refused(stream, run):

@@ -1,0 +1,677 @@
+"""A simulated terminal: what the EA is, without sockets and clock.
+
+Theory of operation. ``TerminalCore`` is driven like the EA's ``Poll()``: the caller tells it of
+its connection (``connection_made``, ``data_received``, ``connection_lost``) and calls ``poll``
+again and again; after each of these it sends what ``data_to_send`` gives, in portions, and
+only while the connection can take more. Times are microseconds of the caller's monotonic
+clock. When ``closing`` is true, the caller flushes and closes the connection.
+
+Rule 1: one thing at a time, as in MQL5's one thread. While a call blocks, nothing is heard,
+sent or timed; what arrives waits, as it would in the socket.
+Rule 2: before a call that may block, BUSY goes out and nothing follows it: the relay takes
+any frame for the end of the block.
+Rule 3: ticks and pages are made when there is room for them on the wire, never queued in the
+session. So a command waits for one frame at most, and a stream can begin anew at any moment.
+Rule 4: whatever the relay says, nothing raises: the session ends, or an answer says no.
+
+What must change together: this file and ``mql5/Include/Bridge/App/``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from bridge.exceptions import LocalProtocolError
+from bridge.model.enums import AccountMarginMode, AccountTradeMode
+from bridge.sim.answers import Answers
+from bridge.sim.backoff import BackOff
+from bridge.sim.collector import TickCollector, refuse
+from bridge.wire.events import Closed, LoggedOn
+from bridge.wire.messages import (
+    Busy,
+    CancelRequest,
+    Halt,
+    Hello,
+    Message,
+    New,
+    Query,
+    Refill,
+    Request,
+    Result,
+    Subscribe,
+    TerminalState,
+    Unsubscribe,
+)
+from bridge.wire.protocol import NEVER_US, TerminalSession
+from bridge.wire.spec import (
+    CAPABILITIES,
+    FRAME_MAX,
+    MARKET_FRAME_MAX,
+    MARKET_WINDOW,
+    VERSION,
+    VERSION_MIN,
+    BusyKind,
+    Capability,
+    DenyReason,
+    ErrorCode,
+    FrameType,
+    LogoutCode,
+    OrderOutcome,
+    Permission,
+    Role,
+    TradingState,
+)
+from bridge.wire.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bridge.sim.market import Market
+
+__all__ = ["ALL_PERMISSIONS", "BLOCK_LIMIT_MS", "SEND_LIMIT", "Account", "TerminalCore"]
+
+#: What ``CopyTicks`` may take; announced with BUSY.
+BLOCK_LIMIT_MS: Final = 45_000
+#: What one call of ``data_to_send`` gives out, about: more cannot be overtaken any more.
+SEND_LIMIT: Final = 16_384
+ALL_PERMISSIONS: Final = Permission(31)
+
+_PENDING_MAX: Final = 1_024
+#: How long SUBSCRIBE waits for a history that is being loaded.
+_SYNCHRONISE_US: Final = 60_000_000
+_SYNCHRONISE_EVERY_US: Final = 200_000
+_STATE_EVERY_US: Final = 50_000
+#: What the EA sets with SocketTimeouts.
+_SEND_TIMEOUT_US: Final = 5_000_000
+_U32_MAX: Final = 0xFFFF_FFFF
+_NONCE: Final = struct.Struct("<QqQ")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """
+    The account that is logged on in the terminal; ``login`` 0 means none.
+    """
+
+    login: int
+    server: str
+    company: str = "Simulated Broker"
+    currency: str = "USD"
+    leverage: int = 100
+    margin_mode: AccountMarginMode = AccountMarginMode.RETAIL_HEDGING
+    trade_mode: AccountTradeMode = AccountTradeMode.DEMO
+
+
+@dataclass(slots=True)
+class _Pending:
+    # A SUBSCRIBE that waits for its turn or for the history.
+    subscribe: Subscribe
+    until_us: int
+    not_before_us: int = 0
+
+
+class TerminalCore:
+    """
+    One terminal with one account, connected to one relay or trying to be.
+
+    Args:
+        key: 32 bytes shared with the relay, named ``key_id`` there.
+        account: who is logged on; assign another one to change the account.
+        market: symbols and ticks.
+        incarnation: 16 bytes that name this terminal's ledger.
+        connection_counter: the last one used. It must never repeat for a key: it is in the
+            nonce that stops a replayed relay.
+        commit_counter: called with a counter before it is used, to persist it.
+        role: what the session is for.
+        seed: of the back-off's jitter.
+        audit_every_us: as in ``TickCollector``.
+
+    Raises:
+        FieldError: a text of the account is too long for HELLO.
+    """
+
+    def __init__(
+        self,
+        *,
+        key: bytes,
+        key_id: str,
+        account: Account,
+        market: Market,
+        incarnation: bytes,
+        connection_counter: int = 0,
+        commit_counter: Callable[[int], None] | None = None,
+        role: Role = Role.BOTH,
+        program: str = "mt5-zmq-bridge simulated terminal",
+        build: int = 5836,
+        seed: int = 0,
+        audit_every_us: int = 20_000_000,
+    ) -> None:
+        self.account = account
+        self.market = market
+        self.connection_counter = connection_counter
+        #: the terminal's flags; assign others to change them
+        self.permissions = ALL_PERMISSIONS
+        #: the server's clock minus UTC
+        self.utc_offset_min = 120
+        #: the server's clock minus the caller's; None: the server's clock is its newest tick
+        self.server_clock_offset_us: int | None = None
+        self.ping_last_us = 20_000
+        #: fault: nothing is sent any more, not even heartbeats, while everything else goes on
+        self.muted = False
+        #: whether orders may pass, as the relay last said with HALT
+        self.trading_state = TradingState.ACTIVE
+        #: newest fencing epoch of a relay; an older relay is refused
+        self.relay_epoch_seen = 0
+        #: sessions that were opened, and the end of the last one
+        self.logons = 0
+        self.last_closed: Closed | None = None
+        self.collector = TickCollector(market, market.specs, audit_every_us=audit_every_us)
+        self._key = key
+        self._key_id = key_id
+        self._incarnation = incarnation
+        self._commit_counter = commit_counter
+        self._role = role
+        self._program = program
+        self._build = build
+        self._back_off = BackOff(seed)
+        self._answers = Answers(market, self.collector.reader)
+        self._session: TerminalSession | None = None
+        self._logged_on: Account | None = None
+        self._connected = True
+        self._now_us = 0
+        self._next_connect_us = 0
+        self._active_since_us: int | None = None
+        self._pending: deque[_Pending] = deque()
+        self._held: deque[bytes] = deque()
+        #: when BUSY was queued, while the call that it announces has not been made
+        self._announced_us: int | None = None
+        self._blocked_until_us = 0
+        self._page_turn = False
+        self._next_state_us = 0
+        self._polled_us: int | None = None
+        self._expected_us: int | None = None
+        self._interval_us = 0
+        self._lag_us = 0
+        self._answer: dict[type[Message], Callable[[Any], None]] = {
+            Subscribe: self._receive_subscribe,
+            Unsubscribe: self._receive_unsubscribe,
+            Request: self._receive_request,
+            Refill: self._receive_refill,
+            CancelRequest: self._receive_cancel,
+            New: self._receive_new,
+            Query: self._receive_query,
+            Halt: self._receive_halt,
+        }
+        # Made for its checks only: no text of the account may surprise us at the first logon.
+        TerminalSession(key, self._hello(0), 0)
+
+    # --- the connection ------------------------------------------------------------------
+
+    @property
+    def active(self) -> bool:
+        """
+        Whether a session is open.
+        """
+        return self._session is not None and self._session.state is State.ACTIVE
+
+    @property
+    def closing(self) -> bool:
+        """
+        Whether the caller has to flush and close the connection.
+        """
+        return self._session is not None and self._session.closed
+
+    def may_connect(self, now_us: int) -> bool:
+        """
+        Tell whether to dial now: an account is logged on, the back-off is over.
+        """
+        return (
+            self._session is None
+            and self._may_log_on()
+            and now_us >= max(self._next_connect_us, self._blocked_until_us)
+        )
+
+    def connection_made(self, now_us: int) -> None:
+        """
+        The relay's port was reached: the logon begins.
+        """
+        self._now_us = max(self._now_us, now_us)
+        self.connection_counter += 1
+        if self._commit_counter is not None:
+            self._commit_counter(self.connection_counter)
+        if self.account != self._logged_on:
+            self.collector.forget()
+        self._session = TerminalSession(self._key, self._hello(now_us), now_us)
+        self._logged_on = self.account
+        self._next_state_us = now_us
+        if not self._may_log_on():
+            self._session.logout(LogoutCode.NORMAL, "the terminal is not connected")
+
+    def data_received(self, data: bytes | bytearray | memoryview, now_us: int) -> None:
+        """
+        Take bytes from the connection, in any portions.
+        """
+        self._now_us = max(self._now_us, now_us)
+        if self._session is None:
+            return
+        if self._held or not self._listens():
+            self._held.append(bytes(data))
+            return
+        self._receive(self._session, data)
+
+    @property
+    def wants_to_receive(self) -> bool:
+        """
+        Whether to read the connection; what is read while a call blocks is kept for later.
+        """
+        return self._session is not None and not self._held and self._listens()
+
+    def connection_lost(self, now_us: int) -> None:
+        """
+        The connection ended or could not be made: dial again when ``may_connect`` says so.
+        """
+        self._now_us = max(self._now_us, now_us)
+        closed = None
+        if self._session is not None:
+            self._session.receive_eof()
+            self._take_events(self._session)
+            closed = self.last_closed
+        self._session = None
+        self._announced_us = None
+        self._held.clear()
+        self._pending.clear()
+        self._answers.clear()
+        self.collector.rewind()
+        since_us = self._now_us if self._active_since_us is None else self._active_since_us
+        self._active_since_us = None
+        delay_us = self._back_off.delay_us(closed, self._now_us - since_us)
+        self._next_connect_us = self._now_us + delay_us
+
+    def log_out(self, text: str) -> None:
+        """
+        End the session in order; the caller flushes and closes the connection.
+        """
+        if self._session is not None:
+            self._session.logout(LogoutCode.SHUTTING_DOWN, text)
+            self._take_events(self._session)
+
+    # --- the pump ------------------------------------------------------------------------
+
+    def poll(self, now_us: int) -> None:
+        """
+        Do what is due. Call it when data came, at ``next_deadline`` and, like the EA's timer,
+        every 10 ms: ticks are found by looking for them.
+        """
+        self._measure(now_us)
+        self._now_us = max(self._now_us, now_us)
+        if now_us < self._blocked_until_us:
+            return
+        self._watch_permissions()
+        session = self._session
+        if session is None:
+            return
+        if self._announced_us is not None:
+            if session.wants_to_send and not self.muted:
+                if now_us - self._announced_us >= _SEND_TIMEOUT_US:
+                    # SocketSend's timeout: nobody at the other end reads.
+                    session.logout(LogoutCode.HEARTBEAT_LOST, "BUSY could not be sent in time")
+                return
+            self._announced_us = None
+            self._call_that_may_block(session)
+            if now_us < self._blocked_until_us:
+                return
+        while self._held and not session.closed:
+            self._receive(session, self._held.popleft())
+        self._run_timers(session)
+        if session.state is State.ACTIVE:
+            self._work()
+
+    def next_deadline(self) -> int:
+        """
+        Return when ``poll`` wants to be called next, apart from looking for ticks.
+        """
+        self._expected_us = self._deadline()
+        return self._expected_us
+
+    def data_to_send(self, limit: int = SEND_LIMIT) -> bytes:
+        """
+        Return the next bytes to send, about ``limit`` of them; nothing while a call blocks.
+        """
+        session = self._session
+        if session is None or not self._is_heard():
+            return b""
+        out = bytearray()
+        while len(out) < limit:
+            if session.wants_to_send:
+                out += session.data_to_send(limit - len(out))
+            elif not self._make_frame(session):
+                break
+        return bytes(out)
+
+    @property
+    def wants_to_send(self) -> bool:
+        """
+        Whether ``data_to_send`` would return anything.
+        """
+        session = self._session
+        if session is None or not self._is_heard():
+            return False
+        return session.wants_to_send or self._next_frame(session) is not None
+
+    @property
+    def everything_sent(self) -> bool:
+        """
+        Whether the relay has taken all ticks of its streams that are there.
+        """
+        session = self._session
+        in_flight = 0 if session is None else session.market_in_flight
+        return self.collector.keeps_up and not self.collector.wants_to_send and not in_flight
+
+    # --- faults --------------------------------------------------------------------------
+
+    def block(self, duration_ms: int) -> None:
+        """
+        Block for so long, without BUSY: an OrderSend or a stuck indicator of another program.
+
+        As realistic as it gets without MQL5: nothing is read, sent or timed, and what arrives
+        is processed afterwards, late.
+        """
+        self._blocked_until_us = max(self._blocked_until_us, self._now_us + duration_ms * 1000)
+
+    # --- inside: session -----------------------------------------------------------------
+
+    def _may_log_on(self) -> bool:
+        return bool(self.permissions & Permission.TERMINAL_CONNECTED and self.account.login)
+
+    def _is_heard(self) -> bool:
+        return not self.muted and self._now_us >= self._blocked_until_us
+
+    def _listens(self) -> bool:
+        return self._announced_us is None and self._now_us >= self._blocked_until_us
+
+    def _hello(self, now_us: int) -> Hello:
+        account = self.account
+        nonce = hashlib.sha256(
+            self._key + _NONCE.pack(self.connection_counter, now_us, account.login)
+        ).digest()
+        return Hello(
+            VERSION_MIN,
+            VERSION,
+            int(CAPABILITIES | Capability.REFILL),
+            self._key_id,
+            account.login,
+            account.server,
+            account.company,
+            account.currency,
+            account.leverage,
+            int(self._role),
+            int(account.margin_mode),
+            int(account.trade_mode),
+            self._build,
+            self._program,
+            self._incarnation,
+            self.connection_counter,
+            self.relay_epoch_seen,
+            nonce,
+        )
+
+    def _receive(self, session: TerminalSession, data: bytes | bytearray | memoryview) -> None:
+        self._refresh_state(session)
+        in_flight = session.market_in_flight
+        session.receive_data(data, self._now_us)
+        if in_flight and not session.market_in_flight:
+            self.collector.acknowledged()
+        self._take_events(session)
+
+    def _take_events(self, session: TerminalSession) -> None:
+        for event in session.events_received():
+            if isinstance(event, Closed):
+                self.last_closed = event
+            elif isinstance(event, LoggedOn):
+                self.logons += 1
+                self._active_since_us = self._now_us
+                self.relay_epoch_seen = max(self.relay_epoch_seen, session.relay_epoch)
+            elif isinstance(event, Message):
+                answer = self._answer.get(type(event))
+                if answer is not None:
+                    answer(event)
+
+    def _send(self, message: Message) -> None:
+        session = self._session
+        if session is None or session.state is not State.ACTIVE:
+            # The relay logged out behind its question: nobody waits for the answer.
+            return
+        try:
+            session.send(message)
+        except LocalProtocolError:
+            # The relay asks and does not read: the session has ended itself and said why.
+            self._take_events(session)
+
+    def _run_timers(self, session: TerminalSession) -> None:
+        self._refresh_state(session)
+        if self.account != self._logged_on:
+            session.logout(LogoutCode.ACCOUNT_CHANGED, "another account logged on", 0)
+            self.collector.forget()
+        if self._now_us >= session.next_deadline():
+            session.handle_timer(self._now_us)
+        self._take_events(session)
+
+    def _watch_permissions(self) -> None:
+        connected = bool(self.permissions & Permission.TERMINAL_CONNECTED)
+        if connected and not self._connected:
+            self.collector.outage_ended(self._now_us)
+        elif self._connected and not connected:
+            self.collector.outage_began()
+        self._connected = connected
+
+    # --- inside: work --------------------------------------------------------------------
+
+    def _work(self) -> None:
+        # What cannot block is done at once. One thing that may block is announced, and done
+        # when BUSY is on its way.
+        self.collector.utc_offset_min = self.utc_offset_min
+        for _ in range(len(self._pending)):
+            if self._next_pending() is None or self._pending_may_block(self._pending[0]):
+                break
+            self._begin(self._pending.popleft())
+        self.collector.poll(self._now_us, may_block=False)
+        self._blocked()
+        pending = self._next_pending()
+        if (
+            (pending is not None and self._pending_may_block(pending))
+            or self._answers.wants_blocking()
+            or self.collector.wants_blocking(self._now_us)
+        ):
+            self._send(Busy(int(BusyKind.COPY_TICKS), BLOCK_LIMIT_MS))
+            self._announced_us = self._now_us
+
+    def _call_that_may_block(self, session: TerminalSession) -> None:
+        if session.state is not State.ACTIVE:
+            return
+        if self._next_pending() is not None:
+            self._begin(self._pending.popleft())
+        elif self._answers.wants_blocking():
+            self._make_page()
+        else:
+            self.collector.poll(self._now_us)
+        self._send(Busy(int(BusyKind.READY), 0))
+        self._blocked()
+
+    def _blocked(self) -> None:
+        blocked_ms = self.collector.reader.take_blocked_ms()
+        if blocked_ms:
+            self.block(blocked_ms)
+
+    def _next_pending(self) -> _Pending | None:
+        # Those whose history is being loaded let others pass.
+        for _ in range(len(self._pending)):
+            if self._now_us >= self._pending[0].not_before_us:
+                return self._pending[0]
+            self._pending.rotate(-1)
+        return None
+
+    def _pending_may_block(self, pending: _Pending) -> bool:
+        symbol = pending.subscribe.symbol
+        return symbol in self.market.specs and self.collector.reader.may_block(symbol)
+
+    def _begin(self, pending: _Pending) -> None:
+        now_us = self._now_us
+        stream, gap = self.collector.begin(
+            pending.subscribe, now_us, self.market.time_current_msc()
+        )
+        if stream.code == ErrorCode.NOT_SYNCHRONISED and now_us < pending.until_us:
+            pending.not_before_us = now_us + _SYNCHRONISE_EVERY_US
+            self._pending.append(pending)
+            return
+        self._send(stream)
+        if gap is not None:
+            self._send(gap)
+
+    def _next_frame(self, session: TerminalSession) -> FrameType | None:
+        # Ticks and pages take turns when both wait; a page waits for its room, and ticks for it.
+        if session.state is not State.ACTIVE or self._announced_us is not None:
+            return None
+        ticks_wait = self.collector.wants_to_send
+        pages_wait = bool(self._answers) and not self._answers.wants_blocking()
+        in_flight = session.market_in_flight
+        if pages_wait and (self._page_turn or not ticks_wait):
+            return FrameType.PAGE if in_flight + FRAME_MAX <= MARKET_WINDOW else None
+        if ticks_wait and in_flight + MARKET_FRAME_MAX <= MARKET_WINDOW:
+            return FrameType.TICKS
+        return None
+
+    def _make_frame(self, session: TerminalSession) -> bool:
+        kind = self._next_frame(session)
+        if kind is None:
+            return False
+        self._page_turn = kind is FrameType.TICKS
+        if kind is FrameType.PAGE:
+            self._make_page()
+        elif (body := self.collector.take(self._now_us)) is not None:
+            session.send_market(body)
+        return True
+
+    def _make_page(self) -> None:
+        page = self._answers.next_page(self._now_us)
+        if page is not None:
+            self._send(page)
+
+    # --- inside: what the relay says ---------------------------------------------------------
+
+    def _receive_subscribe(self, subscribe: Subscribe) -> None:
+        if len(self._pending) >= _PENDING_MAX:
+            text = f"{_PENDING_MAX} subscriptions wait already"
+            self._send(refuse(subscribe, ErrorCode.TOO_MANY, text))
+            return
+        self._pending.append(_Pending(subscribe, self._now_us + _SYNCHRONISE_US))
+
+    def _receive_unsubscribe(self, unsubscribe: Unsubscribe) -> None:
+        self.collector.end(unsubscribe.symbol_id)
+
+    def _receive_request(self, request: Request) -> None:
+        deadline_us = self._here(request.deadline_us)
+        self._answers.request(request, deadline_us, self.utc_offset_min)
+
+    def _receive_refill(self, refill: Refill) -> None:
+        self._answers.refill(refill, self._here(refill.deadline_us))
+
+    def _receive_cancel(self, cancel: CancelRequest) -> None:
+        self._answers.cancel(cancel.request_id)
+
+    def _receive_new(self, new: New) -> None:
+        self._send(self._result(new.command_id, OrderOutcome.DENIED, DenyReason.NOT_PERMITTED))
+
+    def _receive_query(self, query: Query) -> None:
+        for command_id in query.command_ids:
+            self._send(self._result(command_id, OrderOutcome.NEVER_SEEN, DenyReason.NONE))
+
+    def _receive_halt(self, halt: Halt) -> None:
+        try:
+            self.trading_state = TradingState(halt.trading_state)
+        except ValueError:
+            # A state of a later version: the safe one.
+            self.trading_state = TradingState.HALTED
+        self._next_state_us = self._now_us
+
+    def _here(self, relay_time_us: int) -> int:
+        # A time of the relay's clock on ours.
+        session = self._session
+        offset = None if session is None else session.clock_offset_us
+        return relay_time_us + (offset or 0)
+
+    def _result(self, command_id: str, outcome: OrderOutcome, reason: DenyReason) -> Result:
+        return Result(
+            command_id=command_id,
+            outcome=int(outcome),
+            incarnation=self._incarnation,
+            replayed=False,
+            evidence=0,
+            retcode=0,
+            retcode_external=0,
+            deal=0,
+            order=0,
+            position=0,
+            volume=0.0,
+            price=0.0,
+            bid=0.0,
+            ask=0.0,
+            comment="",
+            request_id=0,
+            time_msc=self._server_time_msc(),
+            utc_offset_min=self.utc_offset_min,
+            error=0,
+            text="this terminal does not trade yet",
+            deals=(),
+            reason=int(reason),
+        )
+
+    # --- inside: time ------------------------------------------------------------------------
+
+    def _server_time_msc(self) -> int:
+        if self.server_clock_offset_us is None:
+            return self.market.time_current_msc()
+        return (self._now_us + self.server_clock_offset_us) // 1000
+
+    def _refresh_state(self, session: TerminalSession) -> None:
+        if self._now_us < self._next_state_us:
+            return
+        self._next_state_us = self._now_us + _STATE_EVERY_US
+        session.terminal_state = TerminalState(
+            int(self.permissions),
+            int(self.trading_state),
+            min(self._interval_us, _U32_MAX),
+            min(self._lag_us, _U32_MAX),
+            self._server_time_msc(),
+            self.utc_offset_min,
+            self.ping_last_us,
+            len(self.collector),
+            min(session.market_in_flight, _U32_MAX),
+        )
+
+    def _measure(self, now_us: int) -> None:
+        if self._polled_us is not None:
+            self._interval_us += (max(0, now_us - self._polled_us) - self._interval_us) // 8
+        if self._expected_us is not None:
+            self._lag_us = max(0, now_us - self._expected_us)
+        self._polled_us = now_us
+        self._expected_us = None
+
+    def _deadline(self) -> int:
+        if self._now_us < self._blocked_until_us:
+            return self._blocked_until_us
+        session = self._session
+        if session is None:
+            return self._next_connect_us if self._may_log_on() else NEVER_US
+        if self._announced_us is not None:
+            # Looked at again soon: the caller sends BUSY meanwhile.
+            return self._now_us + (1000 if session.wants_to_send else 0)
+        if self._held:
+            return self._now_us
+        deadline = session.next_deadline()
+        for pending in self._pending:
+            deadline = min(deadline, max(pending.not_before_us, self._now_us))
+        return deadline
