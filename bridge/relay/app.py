@@ -29,10 +29,11 @@ from bridge.relay.control import Control, write_control_file
 from bridge.relay.links import Links
 from bridge.relay.lock import FolderLock
 from bridge.relay.publisher import Publisher
+from bridge.relay.registry import Terminals
 from bridge.relay.rings import RingBudget
 from bridge.relay.router import Router
 from bridge.relay.streams import StreamState
-from bridge.relay.terminals import Terminal, Terminals
+from bridge.relay.terminals import Terminal
 from bridge.relay.turn import Turn
 from bridge.wire.spec import VERSION
 

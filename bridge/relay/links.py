@@ -16,7 +16,8 @@ from bridge.config import Settings
 from bridge.exceptions import EndpointInUse, LocalProtocolError, RemoteProtocolError
 from bridge.logs import get_logger
 from bridge.relay.clock import now_us, utc_msc
-from bridge.relay.terminals import Terminal, Terminals
+from bridge.relay.registry import Terminals
+from bridge.relay.terminals import Terminal
 from bridge.wire.messages import Hello, Message
 from bridge.wire.protocol import (
     Closed,
@@ -190,16 +191,14 @@ class Link(asyncio.BufferedProtocol):
     def _receive_hello(self, hello: Hello) -> None:
         terminal = self._links.terminals.get(hello.key_id)
         if terminal is None:
+            # Nothing is proved yet: a stranger learns nothing, the log tells the owner.
             known = ", ".join(self._links.terminals.aliases()) or "none"
+            log.warning("unknown terminal", peer=self.peer, terminal=hello.key_id, known=known)
             self._session.refuse(
                 LogoutCode.UNKNOWN_KEY,
-                f"no terminal {hello.key_id!r} is configured here (known: {known})",
+                f"no terminal {hello.key_id!r} is configured here; see the relay's log",
                 10_000,
             )
-            return
-        problem = self._links.terminals.check(terminal, hello)
-        if problem is not None:
-            self._session.refuse(problem[0], problem[1], 10_000)
             return
         self.terminal = terminal
         self._session.challenge(

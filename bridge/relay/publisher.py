@@ -91,7 +91,9 @@ class Publisher:
         records = taken.records
         prefix = stream.prefix
         send = self._send
-        if taken.length < _FEW:
+        if taken.length == 1:
+            send(prefix + records)
+        elif taken.length < _FEW:
             for at in range(0, len(records), RECORD_SIZE):
                 send(prefix + records[at : at + RECORD_SIZE])
         else:

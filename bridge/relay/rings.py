@@ -1,7 +1,7 @@
 """Rings: what can be replayed of a topic.
 
-Ticks lie in chunks as they came, a run of fixed-width records each, so that keeping
-them costs one append a run and replaying them one slice. A shared ``RingBudget`` bounds
+Ticks lie in chunks of fixed-width records: keeping a run costs one append, replaying it one
+slice. Short runs, the ordinary case of a calm market, are put together. A shared ``RingBudget`` bounds
 all rings together: past it, the largest gives way.
 """
 
@@ -14,8 +14,10 @@ from bridge.model.record import RECORD_SIZE
 
 __all__ = ["BodyRing", "RecordRing", "Replay", "RingBudget"]
 
-#: what a chunk costs beside its records (bytes object, tuple, deque slot)
-_CHUNK_OVERHEAD: Final = 160
+#: what a chunk costs beside its records (its object, the spare room of a bytearray)
+_CHUNK_OVERHEAD: Final = 240
+#: short runs fill a chunk up to this many records
+_CHUNK_FILL: Final = 64
 
 
 class Replay(NamedTuple):
@@ -70,7 +72,8 @@ class RecordRing:
         self.size = 0
         self._limit = limit
         self._budget = budget
-        self._chunks: deque[tuple[int, int, bytes]] = deque()
+        #: first sequence number and records; only the last one grows
+        self._chunks: deque[tuple[int, bytearray]] = deque()
         self._next = 0
         budget.join(self)
 
@@ -92,21 +95,27 @@ class RecordRing:
         """
         Return the newest record.
         """
-        return self._chunks[-1][2][-RECORD_SIZE:] if self._chunks else None
+        return bytes(self._chunks[-1][1][-RECORD_SIZE:]) if self._chunks else None
 
     def append(self, first: int, length: int, records: bytes) -> None:
         """
         Keep a run; one that does not follow the newest record clears what was held.
         """
-        if self._chunks and first != self._next:
+        if first != self._next and self._chunks:
             self.clear()
-        self._chunks.append((first, length, records))
         self._next = first + length
-        added = len(records) + _CHUNK_OVERHEAD
+        added = len(records)
+        chunks = self._chunks
+        if chunks and len(chunks[-1][1]) + added <= _CHUNK_FILL * RECORD_SIZE:
+            chunks[-1][1].extend(records)
+        else:
+            chunks.append((first, bytearray(records)))
+            added += _CHUNK_OVERHEAD
         self.size += added
         self._budget.used += added
         if self.size > self._limit:
-            self.shrink(self.size - self._limit)
+            # A sixteenth at once, or every append would have to make room.
+            self.shrink(self.size - self._limit + self._limit // 16)
         if self._budget.used > self._budget.limit:
             self._budget.enforce()
 
@@ -114,15 +123,19 @@ class RecordRing:
         """
         Return what is held of ``first..last``, from the first held one on, in one page.
         """
-        parts: list[bytes] = []
+        parts: list[bytearray] = []
         begin = 0
         length = 0
         room = max(max_bytes // RECORD_SIZE, 1)
-        for chunk_first, chunk_length, records in self._chunks:
+        for chunk_first, records in self._chunks:
             if chunk_first > last or length >= room:
                 break
             low = max(first, chunk_first)
-            high = min(last, chunk_first + chunk_length - 1, low + room - length - 1)
+            high = min(
+                last,
+                chunk_first + len(records) // RECORD_SIZE - 1,
+                low + room - length - 1,
+            )
             if low > high:
                 continue
             if not parts:
@@ -139,7 +152,7 @@ class RecordRing:
         """
         freed = 0
         while freed < size and self._chunks:
-            freed += len(self._chunks.popleft()[2]) + _CHUNK_OVERHEAD
+            freed += len(self._chunks.popleft()[1]) + _CHUNK_OVERHEAD
         self.size -= freed
         self._budget.used -= freed
 

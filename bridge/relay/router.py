@@ -38,9 +38,10 @@ from bridge.model.record import TickRecord, unpack_record
 from bridge.relay.asks import Answer
 from bridge.relay.clock import now_us, utc_msc
 from bridge.relay.publisher import Publisher
+from bridge.relay.registry import Terminals
 from bridge.relay.rings import BodyRing, RecordRing
 from bridge.relay.streams import StreamState
-from bridge.relay.terminals import Terminal, Terminals
+from bridge.relay.terminals import Terminal
 
 __all__ = ["Router"]
 

@@ -1,16 +1,9 @@
-"""Terminals: what the relay knows of each, and who may be connected for it.
-
-Admission (wire protocol, "one live session"): for an account and a role there is one
-session. The same incarnation with a higher connection counter replaces the old one at
-once: it is the same program, reconnecting. Another incarnation is refused as long as the
-old session answers a test request.
-"""
+"""A terminal: what the relay knows of it, its streams, and what was asked of it."""
 
 from __future__ import annotations
 
-import dataclasses
 import enum
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from bridge.bus.bodies import StatusEvent
@@ -50,14 +43,12 @@ from bridge.wire.spec import (
     StreamKind,
 )
 
-__all__ = ["SessionLink", "Terminal", "Terminals"]
+__all__ = ["SessionLink", "Terminal"]
 
 log = get_logger(__name__)
 
 #: a symbol that was refused is asked for again by a snapshot no sooner than this
 _RETRY_FAILED_US: Final = 2_000_000
-#: how long the old session of another incarnation has to answer a test request
-_ADMISSION_TEST_US: Final = 2_000_000
 #: the tick record and its run header: what a run costs on the link
 _RUN_HEADER: Final = 40
 
@@ -411,6 +402,9 @@ class Terminal:
             stream.fail(StreamError(ErrorName.UNKNOWN_SYMBOL, Hop.RELAY, problem, ""), 0)
 
     def _receive_stream(self, message: StreamMessage, now_us: int) -> None:
+        if not message.request_id:
+            self._stream_changed(message, now_us)
+            return
         stream = self._requested.pop(message.request_id, None)
         if stream is None or self.hello is None:
             if not message.code and self.link is not None:
@@ -418,15 +412,7 @@ class Terminal:
                 self.link.send(Unsubscribe(message.symbol_id))
             return
         if message.code:
-            code = error_name(message.code)
-            stream.fail(StreamError(code, Hop.TERMINAL, message.text, ""), now_us)
-            log.warning(
-                "stream refused", terminal=self.alias, symbol=stream.symbol, reason=message.text
-            )
-            self._status(
-                StatusEvent.STREAM_FAILED,
-                {"symbol": stream.symbol, "code": code, "reason": message.text},
-            )
+            self._refused(stream, message, now_us)
             return
         if self._by_id.get(message.symbol_id, stream) is not stream:
             raise RemoteProtocolError(
@@ -435,13 +421,21 @@ class Terminal:
                 f"{self._by_id[message.symbol_id].symbol!r} already",
             )
         self._by_id[message.symbol_id] = stream
-        stream.begin(
-            message.symbol_id,
-            message.epoch,
-            message.first_seq,
-            self.hello.server,
-            message.digits,
+        self._started(stream, message, self.hello.server)
+
+    def _refused(self, stream: Stream, message: StreamMessage, now_us: int) -> None:
+        code = error_name(message.code)
+        stream.fail(StreamError(code, Hop.TERMINAL, message.text, ""), now_us)
+        log.warning(
+            "stream refused", terminal=self.alias, symbol=stream.symbol, reason=message.text
         )
+        self._status(
+            StatusEvent.STREAM_FAILED,
+            {"symbol": stream.symbol, "code": code, "reason": message.text},
+        )
+
+    def _started(self, stream: Stream, message: StreamMessage, server: str) -> None:
+        stream.begin(message.symbol_id, message.epoch, message.first_seq, server, message.digits)
         log.info(
             "stream started",
             terminal=self.alias,
@@ -454,6 +448,17 @@ class Terminal:
             StatusEvent.STREAM_STARTED,
             {"symbol": stream.symbol, "epoch": message.epoch, "first_seq": message.first_seq},
         )
+
+    def _stream_changed(self, message: StreamMessage, now_us: int) -> None:
+        # Unasked (request 0): a stream that runs ended, or goes on in a new epoch.
+        stream = self._by_id.get(message.symbol_id)
+        if stream is None or self.hello is None:
+            return
+        if message.code:
+            del self._by_id[message.symbol_id]
+            self._refused(stream, message, now_us)
+        else:
+            self._started(stream, message, self.hello.server)
 
     def _receive_gap(self, gap: Gap) -> None:
         self.gaps += 1
@@ -559,138 +564,3 @@ class Terminal:
 
     def _status(self, event: StatusEvent, details: dict[str, Any]) -> None:
         self._publisher.publish_status(self.alias, utc_msc(), event, details)
-
-
-@dataclasses.dataclass(slots=True)
-class _Admission:
-    link: SessionLink
-    terminal: Terminal
-    old: SessionLink
-    tested_us: int
-
-
-class Terminals:
-    """
-    All configured terminals, and the rules of admission.
-    """
-
-    def __init__(self, terminals: dict[str, Terminal]) -> None:
-        self._terminals = terminals
-        self._admissions: list[_Admission] = []
-
-    def __iter__(self) -> Iterator[Terminal]:
-        return iter(self._terminals.values())
-
-    def get(self, alias: str) -> Terminal | None:
-        """
-        Return the terminal of this alias.
-        """
-        return self._terminals.get(alias)
-
-    def aliases(self) -> list[str]:
-        """
-        Return all configured aliases.
-        """
-        return sorted(self._terminals)
-
-    def check(self, terminal: Terminal, hello: Hello) -> tuple[int, str] | None:
-        """
-        Return why this account may not log on under this alias, or ``None``.
-        """
-        pins = terminal.pins
-        if not hello.role & Role.MARKET:
-            return LogoutCode.ROLE_UNSUPPORTED, "this relay takes sessions with market data only"
-        if not hello.login:
-            return LogoutCode.WRONG_ACCOUNT, "no account is logged on in the terminal"
-        if pins.login is not None and hello.login != pins.login:
-            return (
-                LogoutCode.WRONG_ACCOUNT,
-                f"alias {terminal.alias!r} is pinned to login {pins.login}, not {hello.login}",
-            )
-        if pins.server is not None and hello.server != pins.server:
-            return (
-                LogoutCode.WRONG_ACCOUNT,
-                f"alias {terminal.alias!r} is pinned to server {pins.server!r}",
-            )
-        if pins.demo_only and hello.trade_mode != 0:
-            return LogoutCode.NOT_DEMO, f"alias {terminal.alias!r} takes demo accounts only"
-        return None
-
-    def admit(self, terminal: Terminal, link: SessionLink, now_us: int) -> None:
-        """
-        Let a proved session in, refuse it, or first test the one that is there.
-        """
-        hello = link.hello
-        if hello is None:
-            return
-        if self._is_elsewhere(terminal, link, hello):
-            return
-        old = terminal.link
-        if old is None:
-            terminal.link_up(link, now_us)
-            return
-        known = old.hello
-        if (
-            known is not None
-            and known.incarnation == hello.incarnation
-            and hello.connection_counter > known.connection_counter
-        ):
-            self._replace(terminal, old, link, now_us)
-            return
-        for waiting in self._admissions:
-            if waiting.terminal is terminal:
-                link.close(LogoutCode.DUPLICATE_SESSION, "another logon is being decided", 3_000)
-                return
-        old.test(now_us)
-        self._admissions.append(_Admission(link, terminal, old, now_us))
-
-    def decide(self, now_us: int) -> None:
-        """
-        Decide the logons that wait for the answer to a test request.
-        """
-        for waiting in list(self._admissions):
-            answered = waiting.old.last_received_us > waiting.tested_us
-            gone = waiting.terminal.link is not waiting.old
-            if not (answered or gone or now_us - waiting.tested_us > _ADMISSION_TEST_US):
-                continue
-            self._admissions.remove(waiting)
-            hello = waiting.link.hello
-            if hello is None or self._is_elsewhere(waiting.terminal, waiting.link, hello):
-                continue
-            if gone and waiting.terminal.link is None:
-                waiting.terminal.link_up(waiting.link, now_us)
-            elif answered or gone:
-                waiting.link.close(
-                    LogoutCode.DUPLICATE_SESSION,
-                    f"alias {waiting.terminal.alias!r} has a living session; "
-                    "is the EA attached to two charts or terminals?",
-                    10_000,
-                )
-            else:
-                self._replace(waiting.terminal, waiting.old, waiting.link, now_us)
-
-    def forget(self, link: SessionLink) -> None:
-        """
-        A connection is gone before its logon was decided.
-        """
-        self._admissions = [waiting for waiting in self._admissions if waiting.link is not link]
-
-    def _is_elsewhere(self, terminal: Terminal, link: SessionLink, hello: Hello) -> bool:
-        # The account is connected under another alias: refused.
-        for other in self:
-            known = None if other is terminal or other.link is None else other.hello
-            if (
-                known is not None
-                and (known.login, known.server) == (hello.login, hello.server)
-                and known.role & hello.role
-            ):
-                text = f"account {hello.login} is connected already, under alias {other.alias!r}"
-                link.close(LogoutCode.DUPLICATE_SESSION, text, 10_000)
-                return True
-        return False
-
-    @staticmethod
-    def _replace(terminal: Terminal, old: SessionLink, new: SessionLink, now_us: int) -> None:
-        old.close(LogoutCode.REPLACED, "a newer session of this terminal took over", 0)
-        terminal.link_down(old, LogoutCode.REPLACED, "a newer session took over")
-        terminal.link_up(new, now_us)

@@ -9,7 +9,8 @@ from bridge.bus.topics import split_message
 from bridge.config import Key, Settings, TerminalSettings, TickSettings
 from bridge.relay.publisher import Publisher
 from bridge.relay.rings import RingBudget
-from bridge.relay.terminals import Terminal, Terminals
+from bridge.relay.registry import Terminals
+from bridge.relay.terminals import Terminal
 from bridge.wire.messages import Hello, Stream, Subscribe, TerminalState, pack_message
 from bridge.wire.protocol import Run, Ticks
 from bridge.wire.spec import Capability

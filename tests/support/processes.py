@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, NamedTuple, Self
@@ -45,24 +45,21 @@ def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str,
     return {**kept, "BRIDGE_HOME": str(home), "PYTHONPATH": str(ROOT), **(extra or {})}
 
 
-class Bridge:
+class Process:
     """
-    A running command. Leaving the ``with`` block kills it if it still runs.
+    A running program. Leaving the ``with`` block kills it if it still runs.
     """
 
     def __init__(
-        self,
-        *arguments: str | Path,
-        home: Path,
-        env: Mapping[str, str] | None = None,
-        cwd: Path | None = None,
+        self, command: Sequence[str], env: Mapping[str, str], cwd: Path | None = None
     ) -> None:
+        self._command = " ".join(command)
         # A group of its own on Windows: only so can Ctrl-Break be sent to it alone.
         flags = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "bridge", *map(str, arguments)],
+            command,
             cwd=cwd or ROOT,
-            env=environment(home, env),
+            env=env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -118,8 +115,7 @@ class Bridge:
         self.process.wait(DEADLINE_S)
 
     def _explain(self) -> str:
-        words = " ".join(map(str, self.process.args[2:]))  # type: ignore[index]  # a list here
-        return f"{words}\n--- out\n{self._out.text()}\n--- err\n{self._err.text()}"
+        return f"{self._command}\n--- out\n{self._out.text()}\n--- err\n{self._err.text()}"
 
     def __enter__(self) -> Self:
         return self
@@ -134,6 +130,22 @@ class Bridge:
             self.kill()
         self._out.rest()
         self._err.rest()
+
+
+class Bridge(Process):
+    """
+    A running command of ours.
+    """
+
+    def __init__(
+        self,
+        *arguments: str | Path,
+        home: Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> None:
+        command = [sys.executable, "-m", "bridge", *map(str, arguments)]
+        super().__init__(command, environment(home, env), cwd)
 
 
 def run_bridge(

@@ -86,7 +86,9 @@ class RelayModel:
         if not name.startswith("tick/"):
             body = pack_body(topic.epoch, topic.seq, 0, "READY", {})
         topic.held[topic.seq] = body
-        topic.held.pop(topic.seq - self.ring, None)
+        # In the order of their numbers, so the first is the oldest.
+        while (oldest := next(iter(topic.held))) <= topic.seq - self.ring:
+            del topic.held[oldest]
         self._changed.add(name)
         self.ends[name, topic.epoch] = topic.seq
         return exact(name) + body
@@ -194,11 +196,11 @@ class RelayModel:
             # As bridge.relay.router: nothing of this epoch is held, so all of it is missing.
             missing = [] if last is None else [[first, last]]
             return {**answer, "messages": [], "next": None, "missing": missing}
-        newest = max(topic.held)
+        newest = next(reversed(topic.held))
         end = newest if last is None else min(last, newest)
         found = [seq for seq in range(first, end + 1) if seq in topic.held]
         page = found[: self.page]
-        oldest = min(topic.held)
+        oldest = next(iter(topic.held))
         missing = []
         if first < oldest:
             missing = [[first, min(oldest - 1, last or oldest - 1)]]

@@ -21,7 +21,10 @@ from typing import Any, Self, TypeVar
 import msgpack
 
 from bridge.model.record import RECORD_SIZE, pack_record
+from bridge.model.symbol import spec_for
 from bridge.model.tick import MqlTick
+from bridge.sim.market import Market
+from bridge.sim.terminal import Account, TerminalCore
 from bridge.wire.frame import pack_run_header
 from bridge.wire.messages import Hello, Message, Page, Request, Stream, Subscribe, Unsubscribe
 from bridge.wire.protocol import Closed, LoggedOn, TerminalSession
@@ -506,17 +509,85 @@ class SteadyTerminal:
         session.send(Page(request.request_id, 0, True, 0, "", 0, payload))
 
 
-def unused_port() -> int:
-    """
-    Return a port on which nobody listens just now.
-    """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+_CHILD = """
+import json, sys
+from tests.support.terminal import SteadyTerminal
+endpoint, key, alias, released = sys.argv[1:5]
+terminal = SteadyTerminal(endpoint, bytes.fromhex(key), alias, symbols=json.loads(released))
+for symbol, count in json.loads(released).items():
+    terminal.release(symbol, count)
+with terminal:
+    print("connected", flush=True)
+    for line in sys.stdin:
+        symbol, count = line.split()
+        terminal.release(symbol, int(count))
+"""
 
 
-def random_bytes(count: int) -> bytes:
+class TerminalProcess:
     """
-    Return bytes of no meaning.
+    A steady terminal as a process of its own, that can be stopped and killed.
     """
-    return os.urandom(count)
+
+    def __init__(self, endpoint: str, key: bytes, alias: str = "demo", **released: int) -> None:
+        root = Path(__file__).resolve().parents[2]
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _CHILD, endpoint, key.hex(), alias, json.dumps(released)],
+            cwd=root,
+            env={**os.environ, "PYTHONPATH": str(root)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def release(self, symbol: str, count: int) -> None:
+        """
+        Let more ticks happen.
+        """
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{symbol} {count}\n")
+        self.process.stdin.flush()
+
+    def pause(self) -> None:
+        """
+        SIGSTOP: its connection stays open, and nothing comes.
+        """
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """
+        SIGCONT.
+        """
+        self.process.send_signal(signal.SIGCONT)
+
+    def __enter__(self) -> TerminalProcess:
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "connected\n"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+def make_market(*symbols: str) -> Market:
+    """
+    Return a broker with these symbols, all in Market Watch, and no tick yet.
+    """
+    return Market([dataclasses.replace(spec_for(name), select=True) for name in symbols])
+
+
+def make_core(key: bytes, market: Market, alias: str = "demo", **options: Any) -> TerminalCore:
+    """
+    Return a simulated terminal of this broker.
+
+    A second one of the same broker is the same terminal after a restart: it knows nothing of
+    what was sent before. Give it a higher ``connection_counter``, as its file would.
+    """
+    return TerminalCore(
+        key=key,
+        key_id=alias,
+        account=Account(login=1001, server="Demo-Server"),
+        market=market,
+        **{"incarnation": bytes(16), **options},
+    )

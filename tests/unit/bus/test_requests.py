@@ -115,7 +115,7 @@ def test_the_largest_request() -> None:
     values = {
         "id": 2**63 - 1,
         "method": "m" * 64,
-        "client_id": "c" * 64,
+        "client_id": "Strategy-1.eu:" + "c" * 50,
         "terminal": "a" * 31,
         "params": {"any": ["thing"]},
         "client_order_id": "o" * 64,
@@ -141,10 +141,10 @@ def test_a_request_is_a_map(values) -> None:
 BAD_FIELDS = [
     ("id", [None, True, -1, 2**63, 1.0, 1.5, "", "x" * 65, b"1", [], {}]),
     ("method", [None, True, 1, 1.5, "", "m" * 65, b"ping", [], {}]),
-    ("client_id", [True, 1, "", "x" * 65, b"x", [], {}]),
+    ("client_id", [True, 1, "", "x" * 65, "a/b", "a b", "-a", "a\n", "é", "a\0", b"x", [], {}]),
     ("terminal", [True, 1, "", "Demo", "-a", "a" * 32, "a/b", "demo\n", "dem\0", b"demo", [], {}]),
     ("params", [None, True, 1, "x", b"x", [], [1]]),
-    ("client_order_id", [True, 1, "", "x" * 65, b"x", [], {}]),
+    ("client_order_id", [True, 1, "", "x" * 65, "a/b", "a b", "a\n", "é", b"x", [], {}]),
     ("valid_for_ms", [True, 0, -1, 600_001, 1.0, 1.5, "5", b"5", [], {}, 10**400]),
     ("token", [True, 1, "x" * 129, b"x", [], {}]),
 ]

@@ -7,12 +7,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import click
 import pytest
 
 from bridge.cli import app
+from bridge.cli.options import place_options
 from bridge.cli.output import ReaderGone
 from bridge.exceptions import ConfigError, RelayUnreachable
 
@@ -183,3 +185,38 @@ def test_version(capsys):
 
     assert code == 0
     assert capsys.readouterr().out.startswith("bridge ")
+
+
+def test_a_defect_in_a_thread_fails_the_command(ending_with, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("BRIDGE_HOME", str(tmp_path))
+    monkeypatch.delenv("BRIDGE_DEBUG", raising=False)
+    before = threading.excepthook
+
+    @click.command()
+    def command():
+        thread = threading.Thread(target=lambda: 1 / 0)
+        thread.start()
+        thread.join()
+
+    monkeypatch.setattr(app.cli, "get_command", lambda _ctx, _name: command)
+
+    code = app.main(["anything"])
+
+    assert code == 1
+    assert capsys.readouterr().err.startswith("bridge: this is a defect: ZeroDivisionError")
+    assert threading.excepthook is before
+
+
+def test_home_of_the_command_line_is_where_defects_go(capsys, monkeypatch, tmp_path):
+    monkeypatch.delenv("BRIDGE_DEBUG", raising=False)
+
+    @click.command()
+    @place_options
+    def command(place):
+        raise ZeroDivisionError(str(place.home))
+
+    monkeypatch.setattr(app.cli, "get_command", lambda _ctx, _name: command)
+
+    app.main(["anything", "--home", str(tmp_path)])
+
+    assert (tmp_path / "logs" / "bridge-crash.log").exists()

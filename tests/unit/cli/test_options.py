@@ -81,7 +81,7 @@ def test_the_flag_is_above_all_and_needs_no_configuration(home):
 
     access = access_of("--endpoint", "tcp://localhost:7004", "--terminal", "x", "--timeout", "2")
 
-    assert access == Access(Place(), "tcp://127.0.0.1:7004", "x", 2.0)
+    assert access == Access(Place(), "tcp://127.0.0.1:7004", "x", 2.0, None)
     assert access.request_endpoint() == "tcp://127.0.0.1:7004"
 
 

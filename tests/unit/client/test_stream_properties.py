@@ -56,47 +56,52 @@ class Run:
         self.paused = False
 
     def do(self, step):
-        relay, wire = self.relay, self.wire
-        match step:
-            case ("publish", name, is_lost):
-                self._publish(name, is_lost)
-            case ("burst", name, count, is_lost):
-                for _ in range(count):
-                    self._publish(name, is_lost)
-            case ("beat", is_lost):
-                frame = relay.beat()
-                if not (is_lost or self.paused):
-                    wire.deliver(frame)
-            case ("advance", seconds):
-                wire.advance(seconds)
-            case ("lose replies", count):
-                wire.lose_replies = count
-            case ("refuse", code):
-                wire.refusals = [Refusal(code, retry_after_ms=200)]
-            case ("hold replies",):
-                wire.held_replies = wire.held_replies or []
-            case ("answer held",):
-                self._answer_held()
-            case ("pause",):
-                self.paused = True
-                wire.core.pause()
-            case ("resume",):
-                self.paused = False
-                wire.core.resume(wire.now)
-                wire.settle()
-            case ("restart",):
-                if self.again is None:
-                    self.again = relay.restart()
-            case ("refill",):
-                self._refill()
-            case ("epoch", name):
-                self._refill()
-                relay.begin_epoch(name)
-            case ("again", name):
-                # A relay publishes again what it took twice, after a restart for instance.
-                held = relay.topic(name).held
-                for seq in list(held)[-3:]:
-                    wire.deliver(name.encode() + b"\0" + held[seq])
+        name, *arguments = step
+        getattr(self, f"_{name.replace(' ', '_')}")(*arguments)
+
+    def _burst(self, name, count, is_lost):
+        for _ in range(count):
+            self._publish(name, is_lost)
+
+    def _beat(self, is_lost):
+        frame = self.relay.beat()
+        if not (is_lost or self.paused):
+            self.wire.deliver(frame)
+
+    def _advance(self, seconds):
+        self.wire.advance(seconds)
+
+    def _lose_replies(self, count):
+        self.wire.lose_replies = count
+
+    def _refuse(self, code):
+        self.wire.refusals = [Refusal(code, retry_after_ms=200)]
+
+    def _hold_replies(self):
+        self.wire.held_replies = self.wire.held_replies or []
+
+    def _pause(self):
+        self.paused = True
+        self.wire.core.pause()
+
+    def _resume(self):
+        self.paused = False
+        self.wire.core.resume(self.wire.now)
+        self.wire.settle()
+
+    def _restart(self):
+        if self.again is None:
+            self.again = self.relay.restart()
+
+    def _epoch(self, name):
+        self._refill()
+        self.relay.begin_epoch(name)
+
+    def _again(self, name):
+        # A relay publishes again what it took twice, after a restart for instance.
+        held = self.relay.topic(name).held
+        for seq in list(held)[-3:]:
+            self.wire.deliver(name.encode() + b"\0" + held[seq])
 
     def _publish(self, name, is_lost):
         self._refill()  # a terminal sends what is newer after what it sends again
@@ -122,7 +127,7 @@ class Run:
         self._refill()
         self._answer_held()
         self.wire.lose_replies = 0
-        self.do(("resume",))
+        self._resume()
         for _ in range(40):
             self.wire.deliver(self.relay.beat())
             self.wire.advance(1.0)

@@ -1194,6 +1194,15 @@ def test_a_peer_that_only_asks_does_not_fill_our_memory(pair, monkeypatch):
     assert [sent_type for sent_type, _ in sent(pair.relay)] == [FrameType.LOGOUT]
 
 
+def test_a_heartbeat_that_finds_the_lane_full_is_the_last_thing_tried(pair, monkeypatch):
+    monkeypatch.setattr(protocol, "COMMAND_QUEUE_MAX", FRAME_OVERHEAD)
+    pair.relay.taken(1, 1, START_US)
+    pair.relay.handle_timer(START_US + 5_000_000)
+
+    assert ended(pair.relay).code == LogoutCode.QUEUE_FULL
+    assert [sent_type for sent_type, _ in sent(pair.relay)] == [FrameType.LOGOUT]
+
+
 # --- the end ------------------------------------------------------------------------------------
 
 
