@@ -135,7 +135,7 @@ class Router:
         Answer the snapshots whose streams have come or whose time is up.
         """
         for waiting in list(self._snapshots):
-            if now >= waiting.deadline_us or not self._is_starting(waiting.topics):
+            if now >= waiting.deadline_us or not self._is_starting(waiting.topics, now):
                 self._snapshots.remove(waiting)
                 self._reply(waiting.way, self._snapshot(waiting.topics))
 
@@ -236,7 +236,7 @@ class Router:
                     terminal.retry_failed(stream, now)
                 elif stream is None and self._publisher.is_subscribed(exact(name)):
                     terminal.subscribe(topic.symbol)  # there was no room for it before
-        if not params.wait_ms or not self._is_starting(params.topics):
+        if not params.wait_ms or not self._is_starting(params.topics, now):
             self._reply(way, self._snapshot(params.topics))
         elif len(self._snapshots) >= _WAITING_SNAPSHOTS_MAX:
             raise _Error(
@@ -249,7 +249,7 @@ class Router:
         else:
             self._snapshots.append(_Snapshot(way, params.topics, now + params.wait_ms * 1000))
 
-    def _is_starting(self, names: list[str]) -> bool:
+    def _is_starting(self, names: list[str], now: int) -> bool:
         for name in names:
             topic = parse_topic(name)
             if topic is None or topic.kind != "tick":
@@ -262,8 +262,12 @@ class Router:
                 continue
             if stream.state is StreamState.REQUESTED:
                 return True
-            if stream.state is StreamState.STREAMING and stream.ring.newest is None:
-                return True  # the first record is on its way
+            if (
+                stream.state is StreamState.STREAMING
+                and stream.ring.newest is None
+                and now < stream.first_record_by_us
+            ):
+                return True
         return False
 
     def _snapshot(self, names: list[str]) -> dict[str, Any]:

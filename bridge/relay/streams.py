@@ -91,6 +91,7 @@ class Stream:
         "epoch",
         "error",
         "failed_at_us",
+        "first_record_by_us",
         "last_subscriber_left_us",
         "next_seq",
         "overlap",
@@ -119,6 +120,7 @@ class Stream:
         self.state = StreamState.WAITING
         self.error: StreamError | None = None
         self.failed_at_us = 0
+        self.first_record_by_us = 0
         self.request_id = 0
         self.symbol_id: int | None = None
         self.server = ""

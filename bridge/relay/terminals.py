@@ -49,6 +49,8 @@ log = get_logger(__name__)
 
 #: a symbol that was refused is asked for again by a snapshot no sooner than this
 _RETRY_FAILED_US: Final = 2_000_000
+#: a stream begins with the latest tick; where none comes by then, the symbol has none
+_FIRST_RECORD_US: Final = 300_000
 #: the tick record and its run header: what a run costs on the link
 _RUN_HEADER: Final = 40
 
@@ -421,7 +423,7 @@ class Terminal:
                 f"{self._by_id[message.symbol_id].symbol!r} already",
             )
         self._by_id[message.symbol_id] = stream
-        self._started(stream, message, self.hello.server)
+        self._started(stream, message, self.hello.server, now_us)
 
     def _refused(self, stream: Stream, message: StreamMessage, now_us: int) -> None:
         code = error_name(message.code)
@@ -434,7 +436,8 @@ class Terminal:
             {"symbol": stream.symbol, "code": code, "reason": message.text},
         )
 
-    def _started(self, stream: Stream, message: StreamMessage, server: str) -> None:
+    def _started(self, stream: Stream, message: StreamMessage, server: str, now_us: int) -> None:
+        stream.first_record_by_us = now_us + _FIRST_RECORD_US
         stream.begin(message.symbol_id, message.epoch, message.first_seq, server, message.digits)
         log.info(
             "stream started",
@@ -458,7 +461,7 @@ class Terminal:
             del self._by_id[message.symbol_id]
             self._refused(stream, message, now_us)
         else:
-            self._started(stream, message, self.hello.server)
+            self._started(stream, message, self.hello.server, now_us)
 
     def _receive_gap(self, gap: Gap) -> None:
         self.gaps += 1

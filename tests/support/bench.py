@@ -9,6 +9,7 @@ from bridge.bus.topics import split_message
 from bridge.config import Key, Settings, TerminalSettings, TickSettings
 from bridge.relay.publisher import Publisher
 from bridge.relay.rings import RingBudget
+from bridge.relay.clock import now_us
 from bridge.relay.registry import Terminals
 from bridge.relay.terminals import Terminal
 from bridge.wire.messages import Hello, Stream, Subscribe, TerminalState, pack_message
@@ -143,7 +144,7 @@ class Bench:
             "digits": 5,
             "point": 1e-5,
         }
-        self.terminal().receive(Stream(**{**values, **fields}), 0)
+        self.terminal().receive(Stream(**{**values, **fields}), now_us())
 
 
 def run_of(epoch, first, length, symbol_id=1, seq=9, flags=0):

@@ -9,13 +9,19 @@ simulated terminal of ``bridge.sim`` is the real thing and is tested against the
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import secrets
 import select
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import msgpack
@@ -560,7 +566,7 @@ class TerminalProcess:
         """
         self.process.send_signal(signal.SIGCONT)
 
-    def __enter__(self) -> TerminalProcess:
+    def __enter__(self) -> Self:
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == "connected\n"
         return self
