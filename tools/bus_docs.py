@@ -80,7 +80,7 @@ STATUS_DETAILS: Final[dict[StatusEvent, tuple[str, str]]] = {
         "`utc_offset_min`",
     ),
     StatusEvent.STREAM_STARTED: (
-        "a symbol streams; its first message has `first_seq`",
+        "a symbol streams; the terminal sends from `first_seq` on, what was published before is not again",
         "`symbol`, `epoch`, `first_seq`",
     ),
     StatusEvent.STREAM_STOPPED: (

@@ -156,6 +156,9 @@ U64 = Annotated[
         }
     ),
 ]
+#: Both parts of an order's identity. ASCII, so that both and a ticket fit into a COMMAND id of
+#: the wire protocol; no slash, because that is what joins them there.
+_Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")]
 _Alias = Annotated[str, Field(pattern=f"^{ALIAS_PATTERN}$")]
 _Symbol = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f]+$")]
 _TopicName = Annotated[str, Field(min_length=1, max_length=TOPIC_MAX, pattern=r"^[^\x00]+$")]
@@ -174,14 +177,14 @@ class Request(_Strict):
     method: Annotated[str, Field(min_length=1, max_length=64)] = Field(
         description="what is asked; see the methods"
     )
-    client_id: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(
+    client_id: _Name | None = Field(
         default=None, description="who asks; part of an order's identity, else for logs only"
     )
     terminal: _Alias | None = Field(
         default=None, description="alias of the terminal; may be left out when there is only one"
     )
     params: dict[str, Any] = Field(default_factory=dict, description="the parameters of the method")
-    client_order_id: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(
+    client_order_id: _Name | None = Field(
         default=None, description="reserved for orders: the client's name of an order"
     )
     valid_for_ms: Annotated[int, Field(ge=1, le=600_000)] | None = Field(

@@ -197,7 +197,7 @@ class AsyncClient:
 
     async def connect(self) -> None:
         """
-        Check that the relay is there and speaks the same version of the bus protocol.
+        Check that the relay is there and speaks the same version of the bus protocol, once.
 
         Entering an ``async with`` block does this, and every call not preceded by it.
         """

@@ -135,7 +135,8 @@ class Engine:
         self.endpoint = endpoint
         self.client_id = client_id
         self.malformed = 0
-        self._lock = threading.Lock()
+        # Re-entrant: the garbage collector may drop a client inside of any call.
+        self._lock = threading.RLock()
         self._pid = os.getpid()
         self._commands: deque[Callable[[], None]] = deque()
         self._wakeup: tuple[socket.socket, socket.socket] | None = None
@@ -289,11 +290,13 @@ class Engine:
     def _run(self, reader: socket.socket, writer: socket.socket) -> None:
         self._context = zmq.Context()
         try:
-            self._dealer = self._make_dealer()
-            self._poller.register(reader.fileno(), zmq.POLLIN)
-            self._poller.register(self._dealer, zmq.POLLIN)
-            self._serve(reader)
-            self._outcome = _closed()
+            problem = self._dial()
+            if problem is None:
+                self._poller.register(reader.fileno(), zmq.POLLIN)
+                self._poller.register(self._dealer, zmq.POLLIN)
+                self._serve(reader)
+                problem = _closed()
+            self._outcome = problem
         finally:
             with self._lock:
                 self._closing = True
@@ -348,11 +351,14 @@ class Engine:
             request = self._requests.pop(request_id)
             request.failed(self._expired(request))
 
-    def _make_dealer(self) -> zmq.Socket[bytes]:
-        dealer = self._make_socket(zmq.DEALER, _REPLY_MAX)
-        dealer.setsockopt(zmq.IMMEDIATE, 1)
-        dealer.connect(self.endpoint)
-        return dealer
+    def _dial(self) -> RequestError | None:
+        self._dealer = self._make_socket(zmq.DEALER, _REPLY_MAX)
+        self._dealer.setsockopt(zmq.IMMEDIATE, 1)
+        try:
+            self._dealer.connect(self.endpoint)
+        except zmq.ZMQError as error:
+            return InvalidRequest(f"{self.endpoint}: {error.strerror}", field="endpoint")
+        return None
 
     def _make_socket(self, kind: int, message_max: int) -> zmq.Socket[bytes]:
         made = self._context.socket(kind)
@@ -365,6 +371,7 @@ class Engine:
         made.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_IVL_MAX_MS)
         made.setsockopt(zmq.CONNECT_TIMEOUT, _CONNECT_TIMEOUT_MS)
         made.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_IVL_MS)
+        made.setsockopt(zmq.IPV6, int("[" in self.endpoint))
         made.setsockopt(zmq.TCP_KEEPALIVE, 1)
         made.setsockopt(zmq.TCP_KEEPALIVE_IDLE, _KEEPALIVE_IDLE_S)
         return made

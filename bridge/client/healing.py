@@ -169,6 +169,11 @@ class Healer:
         progress = case.topic.take_replay(
             asked, page.bodies, page.missing, complete=page.next_seq is None
         )
+        said_nothing = not page.bodies and not page.missing
+        if not progress and said_nothing and now - case.since < PATIENCE_S:
+            # It does not have it yet: a terminal is just sending it again.
+            self._rest(case, now, None)
+            return
         self._go_on(case, now, progress=progress)
 
     def _go_on(self, case: _Case, now: float, *, progress: bool) -> None:

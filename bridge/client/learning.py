@@ -35,6 +35,7 @@ PASSING: Final = frozenset(
 
 _TIMEOUT_S: Final = 3.0
 _RETRY_S: Final = 0.2
+_RETRY_MAX_S: Final = 5.0
 _WATCH_S: Final = 0.5
 _WATCH_MAX_S: Final = 5.0
 _NEVER: Final = float("inf")
@@ -63,6 +64,7 @@ class Learner:
         self._asked = 0
         self._again = False
         self._refresh_at = _NEVER
+        self._retry_s = _RETRY_S
         self._watched: dict[Topic, None] = {}
         self._watch_at = _NEVER
         self._watch_s = _WATCH_S
@@ -121,13 +123,15 @@ class Learner:
 
     def _refreshed(self, result: dict[str, Any], now: float) -> None:
         self._asked -= 1
+        self._retry_s = _RETRY_S
         self._learn(result, now)
         if not self._asked and self._again:
             self.refresh()
 
     def _refresh_failed(self, error: RequestError, now: float) -> None:
         self._asked -= 1
-        pause = error.retry_after_s if isinstance(error, RateLimited) else _RETRY_S
+        pause = error.retry_after_s if isinstance(error, RateLimited) else self._retry_s
+        self._retry_s = min(self._retry_s * 2, _RETRY_MAX_S)
         self._refresh_at = min(self._refresh_at, now + pause)
 
     def _ask_watched(self) -> None:

@@ -26,7 +26,8 @@ class Mailbox:
     def __init__(self, capacity: int, on_room: Callable[[], None]) -> None:
         self._capacity = capacity
         self._on_room = on_room
-        self._lock = threading.Lock()
+        # Re-entrant: the garbage collector may end a stream inside of ``put`` to its mailbox.
+        self._lock = threading.RLock()
         self._items: list[Item] = []
         self._waker: Callable[[], None] | None = None
         self._error: Exception | None = None

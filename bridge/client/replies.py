@@ -45,7 +45,9 @@ _CLASSES: Final[dict[str, type[RequestError]]] = {
     ErrorName.NOT_AVAILABLE: NotAvailable,
 }
 _VALID_FOR_MAX_MS: Final = 600_000
-_ENDPOINT: Final = re.compile(r"tcp://(?P<host>\[[^\]]+\]|[^:/\s]+):(?P<port>[0-9]{1,5})")
+_ENDPOINT: Final = re.compile(
+    r"tcp://(?P<host>\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9][A-Za-z0-9._-]*):(?P<port>[0-9]{1,5})"
+)
 
 
 class RateLimited(RequestRefused):
@@ -230,7 +232,7 @@ def publish_endpoint(request_endpoint: str, publish: str) -> str:
         InvalidRequest: ``request_endpoint`` is not one.
     """
     told = _ENDPOINT.fullmatch(publish)
-    if told is None:
+    if told is None or not _is_port(told["port"]):
         raise MalformedReply(f"{publish[:80]!r} is not a tcp:// endpoint", field="publish")
     return f"tcp://{host_of(request_endpoint)}:{told['port']}"
 
@@ -243,13 +245,17 @@ def host_of(endpoint: str) -> str:
         InvalidRequest: it does not look like ``tcp://127.0.0.1:5556``.
     """
     given = _ENDPOINT.fullmatch(endpoint)
-    if given is None or not 0 < int(given["port"]) < 65_536:
+    if given is None or not _is_port(given["port"]):
         raise InvalidRequest(
             f"{endpoint[:80]!r} is not an endpoint",
             field="endpoint",
             hint="it looks like tcp://127.0.0.1:5556",
         )
     return given["host"]
+
+
+def _is_port(text: str) -> bool:
+    return 0 < int(text) < 65_536
 
 
 def _entry(entry: Any) -> TopicEntry:

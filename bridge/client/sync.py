@@ -147,7 +147,7 @@ class Client:
 
     def connect(self) -> None:
         """
-        Check that the relay is there and speaks the same version of the bus protocol.
+        Check that the relay is there and speaks the same version of the bus protocol, once.
 
         Entering a ``with`` block does this, and every call that has not been preceded by it.
         """

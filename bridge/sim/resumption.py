@@ -3,7 +3,8 @@
 ==========================================  ================================================
 the relay offers, the terminal has          the stream
 ==========================================  ================================================
-nothing                                     FRESH: the latest tick, in a new epoch
+nothing                                     FRESH: the latest tick, in a new epoch; or the log,
+                                            when no record of it was ever acknowledged
 a record that the log reaches back to       RESUMED from the log, byte for byte
 an older record of the same epoch           RESUMED by reading again with the same numbers;
                                             if that cannot be proved, GAP(ORDER_LOST): the
@@ -134,18 +135,12 @@ class Resumption:
         return self._adopt(resume)
 
     def _fresh(self) -> Start:
-        known, epoch = self._known, self._new_epoch()
+        known = self._known
         if known is not None and known.kept and not known.acknowledged and known.log.first_seq == 1:
             # The link was lost before the relay had the first record of an earlier beginning:
             # it cannot name what it waits for, and waits for it nevertheless.
-            before = known.log.before
-            reason, taken = None, []
-            if before.ticks:
-                reason, taken = self._reader.find(self._symbol, before)
-            if reason is None:
-                place = Place(before, taken, before.time_msc)
-                return Start(Continuity.FRESH, epoch, 1, place)
-        return Start(Continuity.FRESH, epoch, 1, self._latest())
+            return Start(Continuity.FRESH, known.epoch, 1)
+        return Start(Continuity.FRESH, self._new_epoch(), 1, self._latest())
 
     def _anew(self, reason: GapReason, text: str) -> Start:
         place = self._latest()

@@ -63,6 +63,7 @@ from bridge.wire.spec import (
     OrderOutcome,
     Permission,
     Role,
+    StreamKind,
     TradingState,
 )
 from bridge.wire.states import State
@@ -250,6 +251,7 @@ class TerminalCore:
         self._next_state_us = now_us
         if not self._may_log_on():
             self._session.logout(LogoutCode.NORMAL, "the terminal is not connected")
+            self._take_events(self._session)
 
     def data_received(self, data: bytes | bytearray | memoryview, now_us: int) -> None:
         """
@@ -319,6 +321,7 @@ class TerminalCore:
                 if now_us - self._announced_us >= _SEND_TIMEOUT_US:
                     # SocketSend's timeout: nobody at the other end reads.
                     session.logout(LogoutCode.HEARTBEAT_LOST, "BUSY could not be sent in time")
+                    self._take_events(session)
                 return
             self._announced_us = None
             self._call_that_may_block(session)
@@ -515,8 +518,12 @@ class TerminalCore:
         return None
 
     def _pending_may_block(self, pending: _Pending) -> bool:
-        symbol = pending.subscribe.symbol
-        return symbol in self.market.specs and self.collector.reader.may_block(symbol)
+        subscribe = pending.subscribe
+        return (
+            subscribe.kind == StreamKind.TICK
+            and subscribe.symbol in self.market.specs
+            and self.collector.reader.may_block(subscribe.symbol)
+        )
 
     def _begin(self, pending: _Pending) -> None:
         now_us = self._now_us
@@ -653,8 +660,8 @@ class TerminalCore:
         )
 
     def _measure(self, now_us: int) -> None:
-        if self._polled_us is not None:
-            self._interval_us += (max(0, now_us - self._polled_us) - self._interval_us) // 8
+        if self._polled_us is not None and now_us > self._polled_us:
+            self._interval_us += (now_us - self._polled_us - self._interval_us) // 8
         if self._expected_us is not None:
             self._lag_us = max(0, now_us - self._expected_us)
         self._polled_us = now_us

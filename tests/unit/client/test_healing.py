@@ -178,7 +178,7 @@ def test_what_cannot_be_replayed_is_a_gap_at_once(wire, relay):
         {"messages": [1], "missing": [], "next": None},
         {"messages": [], "missing": [[2, 1]], "next": None},
         {"messages": [], "missing": [], "next": "x"},
-        {"messages": [], "missing": [], "next": None},
+        {"messages": [[7, 99]], "missing": [], "next": None},
     ],
 )
 def test_wrong_answers_are_given_up_after_some_attempts(wire, relay, answer):
@@ -192,6 +192,34 @@ def test_wrong_answers_are_given_up_after_some_attempts(wire, relay, answer):
     assert [3] == seqs(wire)
     assert [(2, 2)] == ranges(wire)
     assert ATTEMPTS == len(replays(relay))
+
+
+def test_what_the_relay_does_not_have_yet_is_waited_for(wire, relay):
+    replay = relay._replay
+    relay._replay = lambda _: {"messages": [], "missing": [], "next": None}
+    lose(relay, 1)
+    wire.deliver(relay.publish(EURUSD))
+    for _ in range(int(PATIENCE_S) - 5):
+        wire.deliver(relay.beat())
+        wire.advance(1.0)
+    assert [] == wire.items
+    relay._replay = replay
+    wire.advance(3.0)
+
+    assert [2, 3] == seqs(wire)
+    assert [] == ranges(wire)
+
+
+def test_but_not_for_ever(wire, relay):
+    relay._replay = lambda _: {"messages": [], "missing": [], "next": None}
+    lose(relay, 1)
+    wire.deliver(relay.publish(EURUSD))
+    for _ in range(int(PATIENCE_S) + 30):
+        wire.deliver(relay.beat())
+        wire.advance(1.0)
+
+    assert [3] == seqs(wire)
+    assert [(2, 2)] == ranges(wire)
 
 
 def test_a_restarted_relay_is_not_believed_before_its_terminal_was_back(wire, relay):

@@ -201,7 +201,9 @@ def test_the_publish_port_is_looked_for_on_the_host_that_was_given(request_at, t
     assert expected == publish_endpoint(request_at, told)
 
 
-@pytest.mark.parametrize("told", ["", "None", "ipc:///tmp/x", "tcp://x", "tcp://x:123456"])
+@pytest.mark.parametrize(
+    "told", ["", "None", "ipc:///tmp/x", "tcp://x", "tcp://x:123456", "tcp://x:0", "tcp://x:65536"]
+)
 def test_what_is_no_endpoint_is_refused(told):
     with pytest.raises(MalformedReply):
         publish_endpoint("tcp://127.0.0.1:5556", told)
@@ -209,7 +211,16 @@ def test_what_is_no_endpoint_is_refused(told):
 
 @pytest.mark.parametrize(
     "endpoint",
-    ["", "127.0.0.1:5556", "tcp://127.0.0.1", "tcp://h:0", "tcp://h:65536", "tcp://a b:1"],
+    [
+        "",
+        "127.0.0.1:5556",
+        "tcp://127.0.0.1",
+        "tcp://h:0",
+        "tcp://h:65536",
+        "tcp://a b:1",
+        "tcp://*:1",
+        "tcp://-:1",
+    ],
 )
 def test_a_wrong_endpoint_of_ours_is_an_invalid_request(endpoint):
     with pytest.raises(InvalidRequest, match="endpoint"):

@@ -404,11 +404,11 @@ def test_a_refused_stream_is_asked_for_again_when_somebody_asks(bench):
     bench.terminal().subscribe("NOPE")
     bench.begin(link, code=int(ErrorCode.UNKNOWN_SYMBOL))
     stream = bench.terminal().streams["NOPE"]
-    bench.terminal().retry_failed(stream, 2 * SECOND)
+    bench.terminal().retry_failed(stream, stream.failed_at_us + 2 * SECOND)
 
     assert 1 == len(link.sent_of(Subscribe))
 
-    bench.terminal().retry_failed(stream, 2 * SECOND + 1)
+    bench.terminal().retry_failed(stream, stream.failed_at_us + 2 * SECOND + 1)
 
     assert 2 == len(link.sent_of(Subscribe))
     assert StreamState.REQUESTED is stream.state
