@@ -137,7 +137,8 @@ class AsyncStream(Generic[T]):
         parts = self._client._parts  # noqa: SLF001 - made by it
         names: list[str] | tuple[str, ...] = self._names
         if self._symbols:
-            names = await self._client._run(parts.calls.tick_topics(names))  # noqa: SLF001
+            flow = parts.calls.tick_topics(names)
+            names = await self._client._run(flow)  # noqa: SLF001 - made by it
         handle = parts.open(names, self._buffer, wait=self._wait)
         try:
             await asyncio.wrap_future(handle.joined)

@@ -163,9 +163,7 @@ class Tick:
         return hash((self.terminal, self.symbol, self.epoch, self.seq))
 
     def __repr__(self) -> str:
-        marks = "".join(
-            f" {name}" for name in ("backlog", "late", "gap") if getattr(self, name)
-        )
+        marks = "".join(f" {name}" for name in ("backlog", "late", "gap") if getattr(self, name))
         return (
             f"<Tick {self.terminal}/{self.symbol} {self.epoch}:{self.seq} "
             f"{self.time_msc} bid={self.bid!r} ask={self.ask!r}{marks}>"

@@ -7,10 +7,10 @@ from typing import Any
 from bridge.bus.bodies import read_status
 from bridge.bus.topics import split_message
 from bridge.config import Key, Settings, TerminalSettings, TickSettings
-from bridge.relay.publisher import Publisher
-from bridge.relay.rings import RingBudget
 from bridge.relay.clock import now_us
+from bridge.relay.publisher import Publisher
 from bridge.relay.registry import Terminals
+from bridge.relay.rings import RingBudget
 from bridge.relay.terminals import Terminal
 from bridge.wire.messages import Hello, Stream, Subscribe, TerminalState, pack_message
 from bridge.wire.protocol import Run, Ticks

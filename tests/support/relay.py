@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -80,6 +81,16 @@ def port_of(endpoint: str) -> int:
     Return the port of a tcp endpoint.
     """
     return int(endpoint.rsplit(":", 1)[1])
+
+
+def unused_port() -> int:
+    """
+    Return a port on which nobody listens now.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
 
 
 class RelayThread:
@@ -281,4 +292,4 @@ class Requester:
 
     def __exit__(self, *_: object) -> None:
         self._socket.close()
-        self._context.term()
+        self._context.destroy(0)

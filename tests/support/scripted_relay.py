@@ -34,11 +34,12 @@ class ScriptedRelay:
 
     ``mute``: methods that get no answer. ``wrong``: replies to send instead, by method.
     ``beat_s``: how often ``relay`` is published, ``None`` for never. ``synced``: whether
-    barriers are published.
+    barriers are published. ``options`` are those of the XPUB socket.
     """
 
-    def __init__(self, model: RelayModel | None = None) -> None:
+    def __init__(self, model: RelayModel | None = None, options: dict[int, int] | None = None):
         self.model = model or RelayModel()
+        self._options = options or {}
         self.mute: set[str] = set()
         self.wrong: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
         self.beat_s: float | None = 0.1
@@ -146,6 +147,8 @@ class ScriptedRelay:
             self._router = context.socket(zmq.ROUTER)
             self._publisher = context.socket(zmq.XPUB)
             self._router.linger = self._publisher.linger = 0
+            for option, value in self._options.items():
+                self._publisher.setsockopt(option, value)
             self._router.bind(self.endpoint or f"{LOOPBACK}:0")
             self._publisher.bind(
                 f"{LOOPBACK}:{publish_port}"

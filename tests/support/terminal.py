@@ -446,6 +446,8 @@ class SteadyTerminal:
                     self.sessions += 1
                 elif isinstance(event, Closed):
                     self.ends.append(event)
+                elif session.closed:
+                    pass  # what came before the end of the session has no answer any more
                 elif isinstance(event, Subscribe):
                     self.subscribes.append(event)
                     self._begin(session, event)
@@ -568,7 +570,9 @@ class TerminalProcess:
 
     def __enter__(self) -> Self:
         assert self.process.stdout is not None
-        assert self.process.stdout.readline() == "connected\n"
+        if self.process.stdout.readline() != "connected\n":
+            self.__exit__()
+            raise AssertionError("the terminal's process did not connect")
         return self
 
     def __exit__(self, *_: object) -> None:

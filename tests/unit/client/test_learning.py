@@ -103,7 +103,7 @@ def test_a_snapshot_that_fails_is_asked_for_again(wire, relay):
     wire.refusals = [Refusal("TOO_MANY_REQUESTS", retry_after_ms=300), Refusal("INTERNAL")]
     jump(wire, relay)
     assert [] == seqs(wire)
-    wire.advance(0.6)
+    wire.advance(1.0)
 
     assert [2] == seqs(wire)
 

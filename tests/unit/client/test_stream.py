@@ -18,7 +18,7 @@ from bridge.exceptions import (
     UnknownSymbol,
 )
 from bridge.model.tick import Gap
-from tests.support.relay_model import Refusal, RelayModel
+from tests.support.relay_model import Refusal, RelayModel, tick_body
 from tests.support.wire_model import NONCE, WireModel
 
 EURUSD = "tick/demo/EURUSD"
@@ -463,6 +463,29 @@ def test_a_tick_in_another_msgpack_form_is_taken(wire):
     wire.deliver(exact(EURUSD) + body)
 
     assert [3, 4] == [seq for _, _, seq in delivered(wire)]
+
+
+@pytest.mark.parametrize("epoch", [6, 8])
+def test_the_number_that_is_due_in_another_epoch_is_another_message(wire, relay, epoch):
+    wire.deliver(relay.publish(EURUSD))
+    assert wire.core.topics[0].steady
+    wire.held_replies = []
+    wire.core.receive(exact(EURUSD) + tick_body(epoch, 5), wire.now)
+    wire.settle()
+
+    assert [(EURUSD, 7, 3), (EURUSD, 7, 4)] == delivered(wire)
+
+
+@pytest.mark.parametrize("offset", [0, 1, 6])
+def test_a_body_of_a_ticks_length_with_other_markers_is_read_as_msgpack(wire, relay, offset):
+    wire.deliver(relay.publish(EURUSD))
+    body = bytearray(tick_body(7, 5))
+    body[offset] = 0xC0
+    wire.core.receive(exact(EURUSD) + bytes(body), wire.now)
+    wire.settle()
+
+    assert [(EURUSD, 7, 3), (EURUSD, 7, 4)] == delivered(wire)
+    assert 1 == wire.core.stats.malformed
 
 
 # --- prefixes and the relay itself

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.client.core import TopicState, epoch_seq
@@ -152,7 +152,6 @@ class Run:
         return delivered, gaps
 
 
-@settings(max_examples=300)
 @given(
     ring=st.sampled_from([1, 3, 10, 1_000]),
     page=st.sampled_from([1, 2, 1_000]),
@@ -195,7 +194,6 @@ EPOCH_STEPS = st.one_of(
 )
 
 
-@settings(max_examples=300)
 @given(
     ring=st.sampled_from([1, 3, 1_000]),
     steps=st.lists(EPOCH_STEPS, max_size=40),

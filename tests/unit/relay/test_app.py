@@ -51,7 +51,7 @@ def subscriber(relay, *topics):
         yield sub
     finally:
         sub.close()
-        context.term()
+        context.destroy(0)
 
 
 def saved(settings):
@@ -373,7 +373,7 @@ def test_a_graceful_stop_says_good_bye(tmp_path):
                 tails.append(read_relay(split_message(sub.recv())[1]).tails)
     finally:
         dealer.close()
-        context.term()
+        context.destroy(0)
 
     assert (LogoutCode.SHUTTING_DOWN, 1_000) == (end.code, end.retry_after_ms)
     assert [1, 2, 3] == sorted(reply["id"] for reply in replies)

@@ -80,7 +80,7 @@ def pair():
     yield publisher, xpub, subscriber
     for socket in (*subscribers, xpub):
         socket.close()
-    context.term()
+    context.destroy(0)
 
 
 def read_until(publisher, xpub, listener, count):

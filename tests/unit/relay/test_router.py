@@ -56,7 +56,7 @@ class RouterBench(Bench):
     def close(self):
         for socket in (*self.peers, self.socket_router):
             socket.close(0)
-        self.context.term()
+        self.context.destroy(0)
 
     def send(self, *frames, client=None):
         (client or self.client).send_multipart(frames)

@@ -30,7 +30,7 @@ def make_pair():
     yield make
     for socket in made:
         socket.close(0)
-    context.term()
+    context.destroy(0)
 
 
 class Reader:

@@ -62,9 +62,7 @@ class NaiveRelay:
         if resume and self.checkpoints[symbol]:
             epoch, seq, cursor = self.checkpoints[symbol][-1]
             offered = Resume(epoch, seq, cursor, max(1, seq + 1 - overlap))
-        return Subscribe(
-            7, int(StreamKind.TICK), symbol, 0, self.fresh_epoch, max_age_s, offered
-        )
+        return Subscribe(7, int(StreamKind.TICK), symbol, 0, self.fresh_epoch, max_age_s, offered)
 
     def begun(self, symbol, answer, gap):
         pack_message(answer)
@@ -113,9 +111,7 @@ class NaiveRelay:
         return [records[key] for key in sorted(records) if epoch in (None, key[0])]
 
     def content(self, symbol=SYMBOL, epoch=None):
-        return collections.Counter(
-            tuple(record[2:7]) for record in self.received(symbol, epoch)
-        )
+        return collections.Counter(tuple(record[2:7]) for record in self.received(symbol, epoch))
 
 
 def _unpack_cursor(data):
@@ -394,7 +390,7 @@ def test_symbols_take_turns_in_a_frame():
         pass
 
     assert ["EURUSD", "USDJPY", "GBPUSD"] * 2 == [symbol for symbol, _ in symbols[:6]]
-    assert {name: 400 for name in names} == {
+    assert dict.fromkeys(names, 400) == {
         name: sum(length for symbol, length in symbols if symbol == name) for name in names
     }
 

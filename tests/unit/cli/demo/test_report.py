@@ -14,6 +14,7 @@ from bridge.cli.output import document
 
 REPORT = Report(
     source="synthetic",
+    speed=1.0,
     symbols=2,
     sent=10,
     received=10,
@@ -61,6 +62,13 @@ def test_the_summary():
         "all 2 claims held, in 1.2 s",
     ]
     assert list(FAILED.as_text())[-1] == "1 of 3 claims did not hold, in 1.2 s"
+
+
+def test_the_latency_of_full_speed_is_that_of_its_queues():
+    fast = dataclasses.replace(REPORT, speed=None)
+
+    assert "queues" in list(fast.as_text())[-2]
+    assert fast.as_dict()["speed"] == "max"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,119 @@
+"""Asking a relay on this machine through its control endpoint.
+
+The relay tells where that is, and the token that it wants, in ``control.json`` in its
+data folder; whoever may read that file may stop the relay.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import zmq
+
+from bridge.bus.codec import Encoding, decode, encode
+from bridge.exceptions import DataFolderInUse, DeadlineExceeded, RelayUnreachable, RequestRefused
+from bridge.relay.control import CONTROL_FILE
+from bridge.relay.lock import FolderLock
+
+__all__ = ["ControlFile", "ask", "read_control_file", "stop_relay"]
+
+_MAX_BYTES: Final = 65_536
+_LOOK_AGAIN_S: Final = 0.02
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ControlFile:
+    """
+    What a relay wrote into ``control.json``. It may have been killed since.
+    """
+
+    pid: int
+    token: str = dataclasses.field(repr=False)
+    endpoints: dict[str, str]
+
+
+def read_control_file(folder: Path) -> ControlFile | None:
+    """
+    Return what the data folder tells about its relay; ``None`` when it tells nothing.
+    """
+    try:
+        with (folder / CONTROL_FILE).open("rb") as file:
+            content = json.loads(file.read(_MAX_BYTES))
+        endpoints = {str(name): str(value) for name, value in content["endpoints"].items()}
+        return ControlFile(int(content["pid"]), str(content["token"]), endpoints)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        # Half written or of another version: as good as none, the configuration has to do.
+        return None
+
+
+def ask(relay: ControlFile, method: str, timeout: float) -> dict[str, Any]:
+    """
+    Send one request to the control endpoint and return its result.
+
+    Raises:
+        RelayUnreachable: nothing answers within ``timeout`` seconds.
+        RequestRefused: the relay answers with an error.
+    """
+    endpoint = relay.endpoints.get("control", "")
+    with contextlib.ExitStack() as stack:
+        context = stack.enter_context(zmq.Context())
+        socket = stack.enter_context(context.socket(zmq.DEALER))
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.SNDTIMEO, round(timeout * 1000))
+        socket.setsockopt(zmq.RCVTIMEO, round(timeout * 1000))
+        request = {"id": 1, "method": method, "token": relay.token}
+        try:
+            socket.connect(endpoint)
+            socket.send(encode(request, Encoding.MSGPACK))
+            reply = decode(socket.recv(), max_bytes=2**24)
+        except zmq.ZMQError as error:
+            raise RelayUnreachable(
+                f"no relay answers at {endpoint} within {timeout:g} s",
+                hint="it was killed, or hangs; 'bridge run' starts one",
+            ) from error
+    if not reply.get("ok"):
+        told = reply.get("error", {})
+        raise RequestRefused(
+            str(told.get("message", "")), code=told.get("code"), hint=str(told.get("hint", ""))
+        )
+    result = reply.get("result")
+    return result if isinstance(result, dict) else {}
+
+
+def stop_relay(folder: Path, timeout: float) -> None:
+    """
+    Ask the relay of this data folder to stop, and wait until its folder is free.
+
+    Raises:
+        RelayUnreachable: there is none.
+        DeadlineExceeded: it has not ended within ``timeout`` seconds.
+        RequestRefused: it answers with an error.
+    """
+    deadline = time.monotonic() + timeout
+    relay = read_control_file(folder)
+    if relay is None:
+        raise RelayUnreachable(f"no relay runs on the data folder {folder}")
+    ask(relay, "stop", timeout)
+    while not _is_free(folder):
+        if time.monotonic() > deadline:
+            raise DeadlineExceeded(
+                f"the relay (process {relay.pid}) has not ended within {timeout:g} s"
+            )
+        time.sleep(_LOOK_AGAIN_S)
+
+
+def _is_free(folder: Path) -> bool:
+    # Not by process id: on Windows one cannot look without the rights of its owner, and
+    # everywhere ids are used again. The lock is what the next relay will ask for.
+    lock = FolderLock(folder)
+    try:
+        lock.acquire()
+    except (DataFolderInUse, OSError):
+        return False
+    lock.release()
+    return True
