@@ -94,6 +94,7 @@ class Stream:
         "first_record_by_us",
         "last_subscriber_left_us",
         "next_seq",
+        "noted",
         "overlap",
         "prefix",
         "published",
@@ -128,6 +129,8 @@ class Stream:
         self.next_seq = 1
         #: newest sequence number known to be published by an earlier relay
         self.published = 0
+        #: whether a checkpoint was asked for since the epoch began
+        self.noted = False
         #: 16 bytes as on the wire; taken apart only when a checkpoint or SUBSCRIBE needs it
         self._cursor: bytes | None = None
         self.digits = 0
@@ -200,6 +203,7 @@ class Stream:
         """
         if epoch != self.epoch:
             self.published = 0
+            self.noted = False
             self._cursor = None
             self.ring.clear()
         elif self.ring.newest is None:

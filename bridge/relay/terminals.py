@@ -286,9 +286,11 @@ class Terminal:
                 self._skipped(stream, taken.first, taken.skipped)
             if taken.length:
                 self._publisher.publish_run(stream, taken)
-            if taken.late:
+            if taken.late or not stream.noted:
                 # A re-read after a restart would number late ticks in time order: the
-                # cursor behind them must be on disk before both sides can forget.
+                # cursor behind them must be on disk before both sides can forget. And a
+                # stream that no checkpoint knows yet cannot be resumed at all.
+                stream.noted = True
                 self._checkpoint_now()
         if self.link is not None:
             self.link.taken(ticks.seq, size + FRAME_OVERHEAD, now_us)

@@ -164,10 +164,14 @@ run_relay(settings)
 class RelayProcess:
     """
     A relay as a process of its own. The first start takes free ports, later ones the same.
+
+    ``ablation`` is Python that runs in the process before the relay: it takes a mechanism
+    out, to see that a test notices.
     """
 
-    def __init__(self, folder: Path, **options: Any) -> None:
+    def __init__(self, folder: Path, *, ablation: str = "", **options: Any) -> None:
         self.folder = folder
+        self.ablation = ablation
         self._options = options
         _, self.keys = make_settings(folder, **options)
         self._fixed: dict[str, str] = {}
@@ -187,7 +191,7 @@ class RelayProcess:
             [
                 sys.executable,
                 "-c",
-                _CHILD,
+                self.ablation + _CHILD,
                 str(self.folder),
                 json.dumps(self._fixed),
                 json.dumps(self._options),

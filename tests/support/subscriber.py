@@ -9,7 +9,7 @@ import hashlib
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgpack
@@ -230,6 +230,16 @@ def said_by(record: bytes) -> bytes:
     Return the part of a tick record that is the terminal's: time, prices, MetaTrader's flags.
     """
     return record[15:60] + record[62:63]
+
+
+def digest_of(ticks: Iterable[MqlTick]) -> str:
+    """
+    Return the digest of a reader that saw exactly these ticks.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for tick in ticks:
+        digest.update(said_by(pack_record(0, 0, tick, 0)))
+    return digest.hexdigest()
 
 
 class TopicLog:

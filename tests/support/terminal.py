@@ -352,6 +352,19 @@ class SteadyTerminal:
         self._wake()
         return self.released[symbol]
 
+    def sent(self, symbol: str) -> int:
+        """
+        Return the number of the last tick handed to the connection.
+        """
+        return self._sent.get(symbol, 0)
+
+    def repeat(self, symbol: str, count: int) -> None:
+        """
+        Send the last ticks once more, as after a cut of which the relay knows nothing.
+        """
+        self._sent[symbol] -= count
+        self._wake()
+
     def wait_for(self, happened: Callable[[], Any], within_s: float = DEADLINE_S) -> None:
         """
         Wait until something is true of this terminal.
@@ -497,7 +510,9 @@ class SteadyTerminal:
                     symbol_id, length, first, now_us(), cursor_of(first + length - 1)
                 )
                 session.send_market(header + records_of(epoch, first, length))
-                self._sent[symbol] += length
+                with self._changed:
+                    self._sent[symbol] += length
+                    self._changed.notify_all()
 
     def _answer(self, session: TerminalSession, request: Request) -> None:
         name = request.params.get("symbol")

@@ -453,12 +453,11 @@ def test_a_late_tick_is_checkpointed_at_once(bench):
     bench.streaming()
     epoch = bench.terminal().streams["EURUSD"].epoch
     bench.terminal().receive_ticks(run_of(epoch, 1, 3), 0)
+    bench.terminal().receive_ticks(run_of(epoch, 4, 3), 0)
+    before = bench.checkpoints
+    bench.terminal().receive_ticks(run_of(epoch, 7, 1, flags=512), 0)
 
-    assert 0 == bench.checkpoints
-
-    bench.terminal().receive_ticks(run_of(epoch, 4, 1, flags=512), 0)
-
-    assert 1 == bench.checkpoints
+    assert before + 1 == bench.checkpoints
 
 
 def test_records_that_a_terminal_skips_are_told(bench):
@@ -664,3 +663,16 @@ def test_aliases_are_listed_in_order(tmp_path):
 
     assert ["demo", "ftmo1"] == bench.terminals.aliases()
     assert bench.terminals.get("nope") is None
+
+
+def test_a_new_stream_is_written_down_at_once(bench):
+    """A kill within the first second must not cost the stream its place."""
+    bench.streaming()
+    epoch = bench.terminal().streams["EURUSD"].epoch
+
+    assert 0 == bench.checkpoints
+
+    bench.terminal().receive_ticks(run_of(epoch, 1, 1), 0)
+    bench.terminal().receive_ticks(run_of(epoch, 2, 3), 0)
+
+    assert 1 == bench.checkpoints
