@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 __all__ = ["BackOff"]
 
 _FIRST_MS: Final = 100
-_MAX_MS: Final = 5_000
+_MAX_MS: Final = 1_000
 _JITTER: Final = 0.2
 #: A session that stayed up so long begins the back-off anew.
-_STABLE_US: Final = 5_000_000
+_STABLE_US: Final = 1_000_000
 #: After a logout that a person must act on.
 _REFUSED_MS: Final = 10_000
 #: Before the logon anybody may have said "retry after": nobody has proved anything yet.
@@ -25,7 +25,7 @@ _RETRY_AFTER_MAX_MS: Final = 60_000
 
 class BackOff:
     """
-    Delays that double from 100 ms to 5 s, each up to a fifth shorter or longer, so that
+    Delays that double from 100 ms to 1 s, each up to a fifth shorter or longer, so that
     terminals that lost the same relay do not come back at once.
     """
 
