@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 import click
 
 from bridge.cli.exits import ExitCode, exit_code_of
-from bridge.cli.options import Session
+from bridge.cli.options import Session, require_subcommand
 from bridge.cli.output import ReaderGone, discard_stdout, make_printable, say
 from bridge.exceptions import BridgeError
 
@@ -91,6 +91,7 @@ def _version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None
 
 @click.group(
     cls=_Commands,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 96},
     epilog="Data goes to stdout, logs to stderr. Exit codes: docs/reference/command-line.md",
 )
@@ -102,10 +103,12 @@ def _version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None
     callback=_version,
     help="Show the version and exit.",
 )
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """
     A ZeroMQ message bus for MetaTrader 5.
     """
+    require_subcommand(ctx)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -28,6 +28,7 @@ __all__ = [
     "log_level_option",
     "output_option",
     "place_options",
+    "require_subcommand",
     "seconds",
     "terminal_options",
 ]
@@ -256,3 +257,12 @@ def output_option(*forms: str, about: str) -> Callable[[_Command], _Command]:
     Add ``-o``; the command gets ``output``, ``None`` when it was not given.
     """
     return click.option("-o", "--output", type=click.Choice(forms), help=about)
+
+
+def require_subcommand(ctx: click.Context) -> None:
+    """
+    End a group that was called alone: its help on stderr, exit code 2 in every click.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(2)

@@ -18,7 +18,7 @@ from bridge.logs import configure_logging
 from bridge.model.enums import AccountTradeMode
 from bridge.model.tick import Tick
 
-__all__ = ["open_client", "quote", "status", "symbols", "time_text"]
+__all__ = ["open_client", "quote", "require", "status", "status_text", "symbols", "time_text"]
 
 #: A command that reads has nothing to say but what is wrong.
 _LOG_LEVEL: Final = "warning"
@@ -52,9 +52,9 @@ def status(access: Access, output: str | None) -> None:
     if form(output) == "json":
         write(document(told.model_dump(mode="json")))
     else:
-        write(_status_text(told))
+        write(status_text(told))
     if access.terminal is not None:
-        _require(told, access.terminal)
+        require(told, access.terminal)
 
 
 @click.command(short_help="List the symbols of a terminal.")
@@ -109,7 +109,10 @@ def _told(symbol: SymbolInfo) -> dict[str, Any]:
     return symbol.model_dump(mode="json", exclude_none=True)
 
 
-def _status_text(told: RelayStatus) -> str:
+def status_text(told: RelayStatus) -> str:
+    """
+    Return the status for people.
+    """
     where = [f"  {name:<9} {endpoint}" for name, endpoint in told.endpoints.items()]
     head = f"relay: {told.program}, up {told.uptime_ms / 1000:.0f} s"
     counts = f"{told.published} messages published, {told.requests} requests"
@@ -146,7 +149,14 @@ def _account(terminal: TerminalInfo) -> str | None:
         return str(terminal.trade_mode)
 
 
-def _require(told: RelayStatus, alias: str) -> None:
+def require(told: RelayStatus, alias: str) -> None:
+    """
+    Make sure that a terminal is connected.
+
+    Raises:
+        InvalidRequest: no terminal of this alias is configured.
+        TerminalUnavailable: it is not connected.
+    """
     found = [one for one in told.terminals if one.alias == alias]
     if not found:
         known = ", ".join(one.alias for one in told.terminals) or "none"

@@ -39,10 +39,9 @@ def _commands() -> Iterator[tuple[click.Command, click.Context]]:
 def _with_subcommands(
     command: click.Command, ctx: click.Context
 ) -> Iterator[tuple[click.Command, click.Context]]:
-    # A group that does something itself is described too.
-    if not isinstance(command, click.Group) or command.invoke_without_command:
+    if not isinstance(command, click.Group):
         yield command, ctx
-    if isinstance(command, click.Group):
+    else:
         for name, sub in command.commands.items():
             yield from _with_subcommands(sub, click.Context(sub, ctx, info_name=name))
 
@@ -67,7 +66,8 @@ def _section(command: click.Command, ctx: click.Context) -> str:
 
 
 def _row(option: click.Parameter, ctx: click.Context) -> str:
-    record = option.get_help_record(ctx)
+    # Arguments stand in the usage, and in the text when they need one.
+    record = option.get_help_record(ctx) if isinstance(option, click.Option) else None
     if record is None or "--help" in option.opts:
         return ""
     name, meaning = (" ".join(text.split()).replace("|", "\\|") for text in record)

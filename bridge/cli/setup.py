@@ -7,7 +7,13 @@ from pathlib import Path
 import click
 
 from bridge.cli.exits import ExitCode
-from bridge.cli.options import Place, home_option, output_option, place_options
+from bridge.cli.options import (
+    Place,
+    home_option,
+    output_option,
+    place_options,
+    require_subcommand,
+)
 from bridge.cli.output import document, form, say, write
 from bridge.config import (
     CONFIG_NAME,
@@ -49,11 +55,13 @@ def init(aliases: tuple[str, ...], home: Path | None, *, force: bool) -> None:
     say(f"next: bridge run{place.flags()}")
 
 
-@click.group(short_help="Check the configuration.")
-def config() -> None:
+@click.group(invoke_without_command=True, short_help="Check the configuration.")
+@click.pass_context
+def config(ctx: click.Context) -> None:
     """
     What concerns the configuration.
     """
+    require_subcommand(ctx)
 
 
 @config.command(short_help="Tell everything that is wrong with the configuration.")

@@ -110,11 +110,11 @@ class Feed:
         return self._start_us + math.ceil(elapsed_msc * 1000 / self._speed)
 
     @property
-    def at_full_speed(self) -> bool:
+    def is_ready(self) -> bool:
         """
-        Whether ticks are there for a terminal that keeps up: do not wait between the turns.
+        Whether, without a speed, ``due`` has something to do now.
         """
-        return self._speed is None and not self.finished and not self._held
+        return self._speed is None and not self.finished and not self._waits()
 
     def _advance(self) -> None:
         self._next = next(self._pairs, None)

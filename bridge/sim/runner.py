@@ -210,6 +210,8 @@ class TerminalRunner:
     def _timeout_us(self) -> int:
         wanted_us = self.core.next_deadline()
         if self.feed is not None:
+            if self.feed.is_ready:
+                return 0
             wanted_us = min(wanted_us, self.feed.next_due())
         if self._is_up() and not self._out and self.core.wants_to_send:
             return 0

@@ -244,6 +244,14 @@ def test_symbols_of_a_group(market):
     assert [one["name"] for one in told["symbols"]] == ["EURUSD"]
 
 
+def test_symbols_as_table(market):
+    finished = run_bridge("symbols", "-o", "table", home=market)
+
+    lines = finished.out.splitlines()
+    assert finished.code == 0
+    assert [line.split()[0] for line in lines] == ["SYMBOL", "EURUSD", "USDJPY", "ES"]
+
+
 def test_symbols_one_a_line(market):
     finished = run_bridge("symbols", "-o", "jsonl", home=market)
 
@@ -378,6 +386,23 @@ def test_a_simulated_terminal_dials_until_the_relay_is_there(home):
         with Bridge("run", endpoint, *FREE_PORTS[1:], home=home) as relay:
             relay.err_line("terminal connected")
             sim.err_line("logged on")
+
+
+def test_a_simulated_terminal_counts_its_connections_over_restarts(home, relay):
+    """
+    A counter that repeats would let a recorded relay be played again.
+    """
+    counters = []
+    for _ in range(2):
+        with Bridge("sim", home=home) as sim:
+            sim.err_line("logged on")
+            sim.kill()
+        identity = json.loads((home / "data" / "sim" / "demo" / "identity.json").read_text())
+        counters.append((identity["incarnation"], identity["connection_counter"]))
+
+    (first, one), (second, two) = counters
+    assert first == second
+    assert two > one > 0
 
 
 def test_a_wrong_key_is_told_on_both_sides(home, relay, tmp_path):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import time
 
 import pytest
 import zmq
 
 from bridge.bus.bodies import read_status
+from bridge.relay.checkpoints import CheckpointFile
 from bridge.sim.runner import TerminalThread
 from tests.support.relay import RelayProcess, RelayThread, Requester, make_settings, port_of
 from tests.support.subscriber import Reader, Subscriber, digest_of
@@ -52,6 +54,21 @@ def flow(terminal, reader, count, *, step=50):
     return terminal.released["EURUSD"]
 
 
+def noted(relay):
+    """
+    Wait until the stream is in the relay's checkpoint: a moment after its first tick.
+    """
+    path = relay.folder / "data"
+    deadline = time.monotonic() + 20.0
+    while True:
+        files = CheckpointFile(path)
+        saved = files.load().streams
+        files.close(None)
+        if saved:
+            return
+        assert time.monotonic() < deadline
+
+
 def caught_up(reader, seq):
     reader.until(lambda: reader.log(TOPIC).seq >= seq)
 
@@ -65,6 +82,7 @@ def test_a_relay_that_ends_comes_back_where_it_was(tmp_path, context, way):
         with terminal:
             terminal.release("EURUSD", 10)
             reader = reader_of(context, relay)
+            noted(relay)
             epochs = []
             for _ in range(5):
                 flow(terminal, reader, 1_000)
@@ -96,6 +114,7 @@ def test_the_same_with_subscribers_that_come_after_the_restart(tmp_path, context
         with SteadyTerminal(relay.endpoints.terminal, relay.keys["demo"]) as terminal:
             terminal.release("EURUSD", 10)
             reader = reader_of(context, relay)
+            noted(relay)
             caught_up(reader, flow(terminal, reader, 500))
             epoch = reader.log(TOPIC).epoch
             reader.close()
@@ -137,6 +156,7 @@ def test_without_its_checkpoint_a_relay_loses_nothing_silently(tmp_path, context
         with SteadyTerminal(relay.endpoints.terminal, relay.keys["demo"]) as terminal:
             terminal.release("EURUSD", 10)
             reader = reader_of(context, relay)
+            noted(relay)
             caught_up(reader, flow(terminal, reader, 500))
             epoch = reader.log(TOPIC).epoch
             relay.kill()
@@ -163,6 +183,7 @@ def test_a_terminal_that_does_not_resend_is_found_out(tmp_path, context):
         ) as terminal:
             terminal.release("EURUSD", 10)
             reader = reader_of(context, relay)
+            noted(relay)
             caught_up(reader, flow(terminal, reader, 500))
             relay.pause()  # what is sent now is never read
             terminal.release("EURUSD", 300)
@@ -206,6 +227,7 @@ def test_what_was_published_is_not_published_again(tmp_path, context, ablation):
                 while not seen or seq_of(seen[-1]) != 501:
                     seen.append(subscriber.receive()[1])
                 status = ask("status")
+            subscriber.close()
 
     seqs = [seq_of(body) for body in seen]
     if ablation:

@@ -110,6 +110,8 @@ class MinimalRelay:
     def _take_events(self, session):
         with self._changed:
             for event in session.events_received():
+                if session.closed and not isinstance(event, Closed | Ticks):
+                    continue  # by what came behind it in the same read
                 match event:
                     case HelloReceived():
                         self.hellos.append(event.hello)

@@ -450,7 +450,8 @@ class SteadyTerminal:
             if now_us() >= session.next_deadline():
                 session.handle_timer(now_us())
             self._note(session)
-            self._stream(session)
+            if not session.closed:
+                self._stream(session)
 
     def _note(self, session: TerminalSession) -> None:
         for event in session.events_received():

@@ -460,6 +460,26 @@ def test_a_late_tick_is_checkpointed_at_once(bench):
     assert before + 1 == bench.checkpoints
 
 
+def test_the_first_ticks_of_an_epoch_are_checkpointed_at_once(bench):
+    """A relay that is killed in the first second of a stream would begin another epoch."""
+    link = bench.streaming()
+    stream = bench.terminal().streams["EURUSD"]
+    bench.terminal().receive_ticks(run_of(stream.epoch, 1, 3), 0)
+
+    assert 1 == bench.checkpoints
+
+    bench.terminal().receive_ticks(run_of(stream.epoch, 4, 3), 0)
+
+    assert 1 == bench.checkpoints
+
+    bench.terminal().link_down(link, 0, "gone")
+    again = bench.connected(connection_counter=2)
+    bench.begin(again, epoch=500)
+    bench.terminal().receive_ticks(run_of(500, 1, 3), 0)
+
+    assert 2 == bench.checkpoints
+
+
 def test_records_that_a_terminal_skips_are_told(bench):
     """A defect of the terminal is never smoothed over."""
     bench.streaming()
