@@ -80,10 +80,12 @@ class Sources:
     other: Source
     pyzmq: Source
     c: Source
+    #: over TCP to a second process first; used for latencies only
+    c_hop: Source
     all: tuple[Source, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.all = (self.relay, self.other, self.pyzmq, self.c)
+        self.all = (self.relay, self.other, self.pyzmq, self.c, self.c_hop)
 
 
 Measure = Callable[[], Run]
@@ -235,6 +237,9 @@ class Benchmark:
             ),
             self._small.ratio("ea_batch8_vs_pyzmq", "batches of 8", "pyzmq loop", _rate),
             self._small.ratio("ea_run4_vs_pyzmq", "runs of 4", "pyzmq loop", _rate),
+            self._latency.latency_ratio(
+                "p50_10k_vs_c_hop", "relay at 10 k/s", "C two hops at 10 k/s"
+            ),
             self._slow.values("p50_1k_us", "relay at 1 k/s", _p50),
             self._latency.values("p50_10k_us", "relay at 10 k/s", _p50),
             self._latency.values("p99_10k_us", "relay at 10 k/s", _p99),
@@ -281,6 +286,7 @@ class Benchmark:
         measures = {
             "relay at 10 k/s": lambda: sources.relay.pace(int(10_000 * seconds), 10_000),
             "C libzmq at 10 k/s": lambda: sources.c.pace(int(10_000 * seconds), 10_000),
+            "C two hops at 10 k/s": lambda: sources.c_hop.pace(int(10_000 * seconds), 10_000),
         }
         self._latency.measure(measures, plan.pairs, plan.latencies_end_s)
         slow = {"relay at 1 k/s": lambda: sources.relay.pace(int(1_000 * seconds), 1_000)}
@@ -347,6 +353,7 @@ def run(plan: Plan, programs: Mapping[str, Path], against: Path | None) -> list[
                 relay_source("relay again", programs, processes, folder / "b", against),
                 loop,
                 c_source(programs, processes),
+                c_source(programs, processes, hop=True),
             )
             for source in sources.all:
                 source.join(1)

@@ -189,16 +189,23 @@ def relay_source(
     return Source(name, generator, relay.publish, relay.pid, programs, processes)
 
 
-def c_source(programs: Mapping[str, Path], processes: Processes) -> Source:
+def c_source(programs: Mapping[str, Path], processes: Processes, *, hop: bool = False) -> Source:
     """
-    Start the C publisher: one hop of libzmq, no relay.
+    Start the C publisher: one hop of libzmq, no relay; with ``hop`` over TCP to a second
+    process first, as ticks go through a relay.
     """
     publisher = processes.helper(
         "publisher",
-        [str(programs["publisher"]), "--alias", ALIAS, "--symbols", str(SYMBOLS)],
+        [
+            str(programs["publisher"]),
+            *("--alias", ALIAS),
+            *("--symbols", str(SYMBOLS)),
+            *("--hop", str(int(hop))),
+        ],
     )
     endpoint = str(publisher.answer()["endpoint"])
-    return Source("C libzmq", publisher, endpoint, publisher.pid, programs, processes)
+    name = "C two hops" if hop else "C libzmq"
+    return Source(name, publisher, endpoint, publisher.pid, programs, processes)
 
 
 def pyzmq_source(programs: Mapping[str, Path], processes: Processes) -> tuple[Source, str]:

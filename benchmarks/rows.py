@@ -27,6 +27,7 @@ _ABOUT: Final[dict[str, str]] = {
     "ceiling_vs_c": "the same / C libzmq, one hop",
     "cpu_vs_pyzmq": "CPU a tick of the relay process / of the pyzmq loop's, flat out",
     "p50_10k_vs_c": "latency terminal to subscriber at 10 k/s / C libzmq (lower quartiles)",
+    "p50_10k_vs_c_hop": "the same / C that goes the relay's way: TCP to a process, libzmq there",
     "fanout10_vs_c": "ticks/s to 10 subscribers / C libzmq",
     "rss_idle_mib": "memory of the relay, a terminal logged on and 20 streams, MiB",
     "aa_ceiling": "the relay against itself: what a ratio of 1 looks like here",

@@ -42,6 +42,9 @@ __all__ = ["Endpoints", "Relay", "run_relay"]
 log = get_logger(__name__)
 
 _TICK_S: Final = 0.05
+#: The epochs that may be given to streams before the next checkpoint is on disk. Those of
+#: streams that a killed relay could not write down must not be given to others.
+_EPOCHS_AHEAD: Final = 10_000
 _TAILS_EVERY_US: Final = 1_000_000
 #: RFC 7/MDP brokers close idle peers in seconds; here a peer may be idle but not gone
 _HEARTBEAT_IVL_MS: Final = 1_000
@@ -174,7 +177,7 @@ class Relay:
             log.info("relay stopping", reason=self._stop_reason)
             await self._links.stop()
             self._publisher.publish_tails(utc_msc())
-            files.close(self._checkpoint())
+            files.close(self._checkpoint(epochs_ahead=0))
         log.info("relay stopped")
 
     def _begin_epoch(self, files: CheckpointFile) -> Checkpoint:
@@ -182,7 +185,7 @@ class Relay:
         saved = files.load()
         self._epoch = self._last_epoch = max(saved.epoch + 1, utc_msc() // 1000)
         try:
-            files.save_now(saved._replace(epoch=self._epoch))
+            files.save_now(saved._replace(epoch=self._epoch + _EPOCHS_AHEAD))
         except OSError as error:
             raise ConfigError(
                 f"the data folder cannot be written: {error.strerror}",
@@ -322,14 +325,14 @@ class Relay:
     def _want_checkpoint(self) -> None:
         self._checkpoint_wanted = True
 
-    def _checkpoint(self) -> Checkpoint:
+    def _checkpoint(self, *, epochs_ahead: int = _EPOCHS_AHEAD) -> Checkpoint:
         streams = [
             saved
             for terminal in self._terminals
             for stream in terminal.streams.values()
             if stream.state is not StreamState.FAILED and (saved := stream.save()) is not None
         ]
-        return Checkpoint(self._last_epoch, utc_msc(), streams)
+        return Checkpoint(self._last_epoch + epochs_ahead, utc_msc(), streams)
 
     def _tick(self, files: CheckpointFile) -> None:
         now = now_us()

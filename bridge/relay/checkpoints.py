@@ -26,6 +26,9 @@ log = get_logger(__name__)
 
 _FORMAT: Final = 1
 _NAME: Final = "checkpoint.msgpack"
+#: An epoch must never come twice, and a damaged file cannot tell which ones were used. They
+#: begin at UTC's seconds; in a relay's life they run ahead of these by far less than this.
+_EPOCHS_SKIPPED: Final = 10_000_000
 #: A virus scanner may hold a file on Windows for a moment after it was written.
 _REPLACE_TRIES: Final = 20
 _REPLACE_PAUSE_S: Final = 0.05
@@ -33,7 +36,7 @@ _REPLACE_PAUSE_S: Final = 0.05
 
 class Checkpoint(NamedTuple):
     """
-    What survives the relay: the highest epoch it used, and its streams.
+    What survives the relay: its streams, and an epoch below which none may be used again.
     """
 
     epoch: int
@@ -70,7 +73,7 @@ class CheckpointFile:
                 "the checkpoint is damaged and was put aside; streams begin a new epoch",
                 file=str(aside),
             )
-            return Checkpoint(0, 0, [])
+            return Checkpoint(time.time_ns() // 1_000_000_000 + _EPOCHS_SKIPPED, 0, [])
         return checkpoint
 
     def save_now(self, checkpoint: Checkpoint) -> None:

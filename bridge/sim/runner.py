@@ -80,11 +80,9 @@ class TerminalRunner:
         self._on_sent = on_sent
         self._runs: list[tuple[str, int, int]] = []
         core.collector.on_taken = self._note_run
-        self._selector = selectors.DefaultSelector()
-        self._wake_read, self._wake_write = socket.socketpair()
-        self._wake_read.setblocking(False)
-        self._wake_write.setblocking(False)
-        self._selector.register(self._wake_read, _READ)
+        self._selector: selectors.BaseSelector = selectors.DefaultSelector()
+        #: written to by others to end a wait; there while ``run`` is
+        self._wake_write: socket.socket | None = None
         self._socket: socket.socket | None = None
         self._interest = 0
         self._connecting_until_us = 0
@@ -115,21 +113,27 @@ class TerminalRunner:
             OSError: the connection counter cannot be committed.
             ValueError: the feed gives ticks that are out of order.
         """
-        try:
-            while not self._stopping and not (until_finished and self._is_finished()):
-                self._turn()
-            if not self._abruptly:
-                self._say_goodbye()
-        finally:
-            self._close_socket()
+        wake_read, wake_write = socket.socketpair()
+        with wake_read, wake_write:
+            wake_read.setblocking(False)
+            wake_write.setblocking(False)
+            self._selector.register(wake_read, _READ)
             with self._lock:
-                self._ended = True
-                waiters, self._waiters = self._waiters, []
+                self._wake_write = wake_write
+            try:
+                while not self._stopping and not (until_finished and self._is_finished()):
+                    self._turn()
+                if not self._abruptly:
+                    self._say_goodbye()
+            finally:
+                self._close_socket()
                 self._selector.close()
-                self._wake_read.close()
-                self._wake_write.close()
-            for _, event in waiters:
-                event.set()
+                with self._lock:
+                    self._ended = True
+                    self._wake_write = None
+                    waiters, self._waiters = self._waiters, []
+                for _, event in waiters:
+                    event.set()
 
     def stop(self, *, abruptly: bool = False) -> None:
         """
@@ -220,14 +224,14 @@ class TerminalRunner:
     def _select(self, timeout_us: int) -> None:
         self._watch()
         for key, events in self._selector.select(timeout_us / 1e6):
-            if key.fileobj is self._wake_read:
-                with contextlib.suppress(BlockingIOError):
-                    self._wake_read.recv(_RECEIVE_SIZE)
-            elif key.fileobj is self._socket:
+            if key.fileobj is self._socket:
                 if self._connecting_until_us:
                     self._connected()
                 elif events & _READ:
                     self._receive()
+            elif isinstance(key.fileobj, socket.socket) and key.fileobj.fileno() >= 0:
+                with contextlib.suppress(BlockingIOError):
+                    key.fileobj.recv(_RECEIVE_SIZE)
 
     def _watch(self) -> None:
         # What the socket is to be watched for. Not for reading while a call blocks: a blocked
@@ -377,7 +381,7 @@ class TerminalRunner:
 
     def _wake(self) -> None:
         with self._lock:
-            if not self._ended:
+            if self._wake_write is not None:
                 # A full pipe wakes as well.
                 with contextlib.suppress(BlockingIOError):
                     self._wake_write.send(b"\0")

@@ -24,7 +24,8 @@ __all__ = ["TickReader", "TickSource", "cursor_over", "is_usable", "time_of"]
 
 #: Ticks asked for at once when history is read again; MetaTrader holds 4096 in its fast cache.
 _SLICE: Final = 4_096
-#: Ticks of one range; a longer one is read in several.
+#: Ticks of one range; a longer one is read in several. More than a stream's memory holds, so
+#: that a comparison with it gets further each time.
 _RANGE_MAX: Final = 262_144
 #: A cursor counts no more ticks of one millisecond than this; one that does is refused.
 _CURSOR_TICKS_MAX: Final = 65_536

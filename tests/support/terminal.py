@@ -46,9 +46,9 @@ T = TypeVar("T")
 
 def now_us() -> int:
     """
-    Return microseconds of the monotonic clock.
+    Return microseconds of the clock that the relay uses.
     """
-    return time.monotonic_ns() // 1000
+    return time.perf_counter_ns() // 1000
 
 
 def tick_of(seq: int) -> MqlTick:

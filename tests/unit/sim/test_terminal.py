@@ -628,6 +628,37 @@ def test_after_an_outage_of_the_trade_server_the_hole_is_filled():
     assert [] == world.ended
 
 
+def test_subscriptions_beyond_all_measure_are_refused():
+    world = World()
+    world.append(*range(10))
+    world.connect()
+    world.history.answer_in_part("EURUSD", calls=100, blocked_ms=20_000)
+    for request_id in range(1_100):
+        world._requested[request_id] = "EURUSD"
+        world.session.send(Subscribe(request_id, 1, "EURUSD", 0, 7, 0, None))
+    data = b""
+    while more := world.session.data_to_send():
+        data += more
+    world.core.data_received(data, world.now)
+    world.pump()
+
+    assert [ErrorCode.TOO_MANY] * 76 == [stream.code for stream in world.of(Stream)]
+
+
+def test_a_relay_that_asks_and_does_not_read_is_cut_off():
+    core = make_core()
+    world = World(core)
+    world.connect()
+    for _ in range(2_000):
+        world.session.send(Query(("x" * 160,) * 64, 0, 0))
+        core.data_received(world.session.data_to_send(), world.now)
+        core.poll(world.now)
+        if core.closing:
+            break
+
+    assert (True, LogoutCode.QUEUE_FULL) == (core.closing, core.last_closed.code)
+
+
 # Blocking.
 
 
