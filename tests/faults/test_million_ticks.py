@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import random
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -32,6 +33,12 @@ SYMBOLS = 10
 TICKS = 1_000_000
 CUTS = 200
 LATE = 20
+#: About 12,000 ticks: a reader that stalls for longer than that cannot get all of them.
+RING_BYTES = 1 << 20
+#: A cut falls on any of so many bytes: acknowledgements are few, ticks are many.
+BYTES_TO_CUT = {Direction.TO_RELAY: 100_000, Direction.TO_TERMINAL: 500}
+#: The market's hours pass in this time, so that cuts and joins fall in the middle of it.
+PLAYED_IN_S = 20
 DEADLINE_S = 100
 SAID_SIZE = len(said_by(bytes(66)))
 
@@ -56,7 +63,7 @@ class Oracle:
         parts = [(first, last, digest) for _, first, last, digest in log.seen()]
         parts += [(first, last, None) for _, first, last in log.gaps]
         parts.sort()
-        at = parts[0][0] if parts else 1
+        at = parts[0][0] if parts else log.seq + 1
         for first, last, digest in parts:
             if first != at:
                 yield f"{symbol}: {first} follows {at - 1}"
@@ -69,6 +76,33 @@ class Oracle:
     def _digest(self, symbol: str, first: int, last: int) -> str:
         said = self._said[symbol][(first - 1) * SAID_SIZE : last * SAID_SIZE]
         return hashlib.blake2b(said, digest_size=16).hexdigest()
+
+
+class Saboteur:
+    """
+    Cuts the link in the middle of what the terminal sends, evenly spread over the ticks.
+    """
+
+    def __init__(self, link: Link, rng: random.Random) -> None:
+        self._link = link
+        self._rng = rng
+        self._sent = 0
+        self._cuts = 0
+
+    def __call__(self, symbol: str, first_seq: int, length: int, now_ns: int) -> None:
+        self._sent += length
+        if self._sent >= (self._cuts + 1) * TICKS // (CUTS + 1) and self._cuts < CUTS:
+            self._cuts += 1
+            direction = self._rng.choice(list(Direction))
+            self._link.cut_after(self._rng.randrange(BYTES_TO_CUT[direction]), direction)
+
+
+def span_s(ticks: dict[str, list[MqlTick]]) -> float:
+    """
+    Return the time from the first to the last tick.
+    """
+    first = min(own[0].time_msc for own in ticks.values())
+    return (max(own[-1].time_msc for own in ticks.values()) - first) / 1000
 
 
 def is_complete(reader: Reader, oracle: Oracle) -> bool:
@@ -104,12 +138,22 @@ def test_a_million_ticks_with_cuts_late_joiners_and_stalled_readers(tmp_path, rn
     market = make_market(*ticks)
 
     with contextlib.ExitStack() as stack:
-        relay = stack.enter_context(RelayProcess(tmp_path, limits={"send_hwm": 5_000}))
+        relay = stack.enter_context(
+            RelayProcess(
+                tmp_path,
+                limits={"send_hwm": 5_000},
+                ticks={"ring_bytes_per_topic": RING_BYTES},
+            )
+        )
         context = zmq.Context()
         stack.callback(context.destroy, linger=0)
         core = make_core(relay.keys["demo"], market)
         feed = ReplayFeed(
-            market.history, ticks, speed=None, collector=core.collector, hold_until_subscribed=True
+            market.history,
+            ticks,
+            speed=span_s(ticks) / PLAYED_IN_S,
+            collector=core.collector,
+            hold_until_subscribed=True,
         )
         link = stack.enter_context(Link(port_of(relay.endpoints.terminal)))
         where = relay.endpoints.request, relay.endpoints.publish
@@ -117,24 +161,21 @@ def test_a_million_ticks_with_cuts_late_joiners_and_stalled_readers(tmp_path, rn
         stalled = [Reader(context, *where, topic, rcvhwm=100, rcvbuf=4_096) for topic in topics[:2]]
         for reader in (first, *stalled):
             reader.join()
-        terminal = stack.enter_context(TerminalThread(core, link.port, feed=feed))
+        saboteur = Saboteur(link, rng)
+        terminal = stack.enter_context(TerminalThread(core, link.port, feed=feed, on_sent=saboteur))
         late: list[Reader] = []
-        cuts = 0
         deadline = time.monotonic() + DEADLINE_S
         readers = [first, *stalled]
         while not all(is_complete(reader, oracle) for reader in readers) or len(late) < LATE:
-            assert time.monotonic() < deadline, (feed.played, cuts, [r.logs for r in readers])
+            assert time.monotonic() < deadline, (feed.played, link.cuts, [r.logs for r in readers])
             share = feed.played / TICKS
-            if cuts < CUTS * share and cuts < CUTS and link.cuts >= cuts:
-                cuts += 1
-                link.cut_after(rng.randrange(200_000), rng.choice(list(Direction)))
             if len(late) < LATE and (share > (len(late) + 1) / (LATE + 2) or feed.finished):
                 late.append(Reader(context, *where, rng.choice(topics)).join())
                 readers.append(late[-1])
             first.pump(0.02)
             for reader in late:
                 reader.pump(0)
-            if not 0.2 < share < 0.6:
+            if not 0.1 < share < 0.7:
                 # In between they do not read at all: the relay drops for them alone.
                 for reader in stalled:
                     reader.pump(0)

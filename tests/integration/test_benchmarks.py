@@ -99,10 +99,12 @@ def test_a_python_subscriber_counts_the_same(relay):
 def test_references_are_driven_in_the_same_way(programs, processes):
     c = c_source(programs, processes)
     loop, versions = pyzmq_source(programs, processes)
-    for source in (c, loop):
+    hop = c_source(programs, processes, hop=True)
+    for source in (c, hop, loop):
         source.join(2)
         assert source.flood(5_003).problem == ""
     assert c.pace(500, 1_000).problem == ""
+    assert hop.pace(500, 1_000).problem == ""
     assert versions.startswith("pyzmq ")
 
 

@@ -508,7 +508,7 @@ class Reader:
         while time.monotonic() < deadline:
             number = self.asker.start(method, params)
             try:
-                reply = self.asker.reply(number, within_s=4.0)
+                reply = self.asker.reply(number, within_s=1.0)
             except AssertionError:
                 continue
             if reply["ok"]:
