@@ -384,6 +384,11 @@ def main() -> int:
         help="another checkout, whose relay takes the place of the second one",
     )
     options = parser.parse_args()
+    against: Path | None = options.against
+    if against is not None:
+        against = against.resolve()
+        if not (against / "bridge").is_dir():
+            parser.error(f"--against: there is no bridge/ in {against}")
     # Killed from outside, the processes started here must still go.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if not sys.platform.startswith("linux"):
@@ -391,7 +396,7 @@ def main() -> int:
         return 2
     try:
         progress("compiling")
-        rows = run(_QUICK if options.quick else _FULL, build(), options.against)
+        rows = run(_QUICK if options.quick else _FULL, build(), against)
     except (CannotBuildError, BenchmarkError) as error:
         tell(str(error))
         return 2

@@ -209,6 +209,7 @@ class Relay:
         self._terminals = self._make_terminals(saved)
         self._links = Links(self._terminals, self.settings, self._epoch, program_name())
         self._links.turn = turn.request
+        self._links.published = turn.published
         self._router = Router(
             request, self._terminals, self._publisher, self.settings, self.status, self.pong
         )

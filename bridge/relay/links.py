@@ -122,8 +122,10 @@ class Link(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         now = now_us()
         self._session.receive_data(self._view[:nbytes], now)
-        self._handle_events(now)
-        self._links.turn()
+        if self._handle_events(now):
+            self._links.published()
+        else:
+            self._links.turn()
 
     def resume_writing(self) -> None:
         self._flush()
@@ -150,10 +152,13 @@ class Link(asyncio.BufferedProtocol):
             self._session.handle_timer(now)
             self._handle_events(now)
 
-    def _handle_events(self, now: int) -> None:
+    def _handle_events(self, now: int) -> bool:
+        # Returns whether nothing but ticks came, which concern the publisher alone.
         session = self._session
         broken = False
+        only_ticks = True
         for event in session.events_received():
+            only_ticks = only_ticks and type(event) is Ticks
             # Behind what broke the protocol nothing is taken but the end of the session,
             # which the same read may have brought.
             if broken and not isinstance(event, Closed):
@@ -170,6 +175,8 @@ class Link(asyncio.BufferedProtocol):
                 if isinstance(event, Closed):
                     self._closed(event)
             self._finish()
+            return False
+        return only_ticks
 
     def _handle(self, event: SessionEvent, now: int) -> None:
         terminal = self.terminal
@@ -265,6 +272,8 @@ class Links:
         self.refused = 0
         #: called after every read: something may have been sent on a ZeroMQ socket
         self.turn = _nothing
+        #: called instead when it was ticks alone
+        self.published = _nothing
         self._settings = settings
         self._links: dict[Link, None] = {}
         self._server: asyncio.Server | None = None

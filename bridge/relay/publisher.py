@@ -13,7 +13,6 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from typing import Final, Protocol
 
 import zmq
@@ -218,5 +217,6 @@ def _sender(socket: zmq.Socket[bytes]) -> Callable[[bytes], object]:
     # microsecond a message; where a future pyzmq has no such method, the documented one.
     backend = getattr(getattr(zmq, "backend", None), "Socket", None)
     if backend is not None and isinstance(socket, backend):
-        return partial(backend.send, socket)
+        bound: Callable[[bytes], object] = backend.send.__get__(socket)
+        return bound
     return socket.send

@@ -18,10 +18,11 @@ from typing import Final, NamedTuple
 
 from bridge.wire.spec import TAG_SIZE
 
-__all__ = ["KEY_SIZE", "PROOF_SIZE", "LogonSecrets", "derive", "same", "tag"]
+__all__ = ["KEY_SIZE", "PROOF_SIZE", "LogonSecrets", "Tagger", "derive", "same", "tag"]
 
 KEY_SIZE: Final = 32
 PROOF_SIZE: Final = 32
+_BLOCK_SIZE: Final = 64
 
 _LENGTH: Final = struct.Struct("<I")
 _RELAY_PROOF: Final = b"mt5-zmq-bridge wire 1 relay proof"
@@ -62,9 +63,39 @@ def derive(key: bytes, hello_body: bytes, challenge_fields: bytes) -> LogonSecre
     )
 
 
+class Tagger:
+    """
+    Makes the tags of one direction: the first 16 bytes of HMAC-SHA256 (RFC 2104).
+
+    Both padded key blocks are hashed once, which halves the price of a small frame.
+    ``key``: a session key of 32 bytes.
+    """
+
+    __slots__ = ("_inner", "_outer", "key")
+
+    def __init__(self, key: bytes) -> None:
+        self.key = key
+        block = key + bytes(_BLOCK_SIZE - len(key))
+        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block)).copy
+        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block)).copy
+
+    def __repr__(self) -> str:
+        return "<Tagger (redacted)>"
+
+    def tag(self, data: bytes | memoryview) -> bytes:
+        """
+        Return the tag of a frame's bytes before its tag.
+        """
+        inner = self._inner()
+        inner.update(data)
+        outer = self._outer()
+        outer.update(inner.digest())
+        return outer.digest()[:TAG_SIZE]
+
+
 def tag(session_key: bytes, data: bytes | memoryview) -> bytes:
     """
-    Return the tag of a frame: the first 16 bytes of its HMAC-SHA256.
+    Return one tag; ``Tagger`` is for many with the same key.
     """
     return hmac.digest(session_key, data, "sha256")[:TAG_SIZE]
 

@@ -140,8 +140,8 @@ class Session:
         self._clock = ClockOffset(now_us)
         self._send_seq = 0
         self._receive_seq = 0
-        self._send_key: bytes | None = None
-        self._receive_key: bytes | None = None
+        self._send_tagger: auth.Tagger | None = None
+        self._receive_tagger: auth.Tagger | None = None
         self._ack_seq = 0
         self._ack_bytes = 0
         self._ack_due_us = 0
@@ -377,10 +377,10 @@ class Session:
     def _frame(self, frame_type: int, body: bytes) -> bytes:
         self._send_seq += 1
         data = pack_header(len(body) + FRAME_OVERHEAD, frame_type, self._send_seq) + body
-        key = self._send_key
-        if key is None or frame_type in _UNTAGGED:
+        tagger = self._send_tagger
+        if tagger is None or frame_type in _UNTAGGED:
             return data + NO_TAG
-        return data + auth.tag(key, data)
+        return data + tagger.tag(data)
 
     def _receive_frame(self, frame: memoryview, now_us: int) -> None:
         frame_type, seq = read_header(frame)
@@ -389,9 +389,9 @@ class Session:
                 LogoutCode.BAD_SEQUENCE,
                 f"frame {seq} follows frame {self._receive_seq}: lost, repeated or reordered",
             )
-        key = self._receive_key
+        tagger = self._receive_tagger
         end = len(frame) - TAG_SIZE
-        expected = NO_TAG if key is None else auth.tag(key, frame[:end])
+        expected = NO_TAG if tagger is None else tagger.tag(frame[:end])
         if not auth.same(frame[end:], expected):
             raise RemoteProtocolError(
                 LogoutCode.BAD_TAG, f"the tag of frame {seq} does not fit its bytes"
@@ -575,8 +575,8 @@ class TerminalSession(Session):
         self.capabilities = challenge.capabilities & self._hello.capabilities
         self.relay_epoch = challenge.relay_epoch
         self._lanes.push(FrameType.PROOF, secrets.terminal_proof)
-        self._send_key = secrets.terminal_key
-        self._receive_key = secrets.relay_key
+        self._send_tagger = auth.Tagger(secrets.terminal_key)
+        self._receive_tagger = auth.Tagger(secrets.relay_key)
         self._enter(State.PROOF_SENT)
 
 
@@ -627,7 +627,7 @@ class RelaySession(Session):
         self.capabilities = int(capabilities) & self.hello.capabilities
         self._lanes.push(FrameType.CHALLENGE, fields + self._secrets.relay_proof)
         # From here on this side tags: whoever has the key can tell our LOGOUT from another's.
-        self._send_key = self._secrets.relay_key
+        self._send_tagger = auth.Tagger(self._secrets.relay_key)
         self._enter(State.EXPECT_PROOF)
 
     def accept(
@@ -694,6 +694,6 @@ class RelaySession(Session):
                 LogoutCode.BAD_TERMINAL_KEY,
                 "the terminal does not have the key of this alias (compare both key files)",
             )
-        self._receive_key = secrets.terminal_key
+        self._receive_tagger = auth.Tagger(secrets.terminal_key)
         self._enter(State.ADMISSION)
         self._events.append(LogonRequested(self.hello))

@@ -485,7 +485,8 @@ class Reader:
         before, self.relay = self.relay, (body.epoch, body.seq)
         if before is not None and body.epoch != before[0]:
             self._join_again = True
-        elif before is not None and body.seq != before[1] + 1:
+        elif before is None or body.seq != before[1] + 1:
+            # The first one says nothing of what was lost between it and our snapshot.
             self._hear_states()
         for tail in body.tails:
             log = self.logs.get(tail.topic)

@@ -328,7 +328,7 @@ class SessionPair:
         """
         The session keys: terminal to relay, relay to terminal.
         """
-        return self.terminal._send_key, self.relay._send_key
+        return self.terminal._send_tagger.key, self.relay._send_tagger.key
 
     def end_of(self, side):
         """

@@ -1193,7 +1193,7 @@ def wild_frame(rng, session):
         body = rng.randbytes(rng.randrange(200))
     session._send_seq += 1
     data = pack_header(len(body) + FRAME_OVERHEAD, frame_type, session._send_seq) + body
-    data += auth.tag(session._send_key, data)
+    data += auth.tag(session._send_tagger.key, data)
     if rng.random() < 0.02:
         at = rng.randrange(len(data))
         data = data[:at] + bytes([data[at] ^ 1 << rng.randrange(8)]) + data[at + 1 :]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bridge.wire import auth
 from bridge.wire.messages import Challenge, pack_message
@@ -99,3 +101,13 @@ def test_secrets_do_not_show_themselves():
 def test_comparison(one, other, expected):
     assert expected == auth.same(one, other)
     assert expected == auth.same(memoryview(one), other)
+
+
+@given(key=st.binary(min_size=32, max_size=32), data=st.binary(max_size=300))
+def test_a_tagger_makes_the_same_tags(key, data):
+    """The hashed key blocks are only a saving."""
+    tagger = auth.Tagger(key)
+
+    assert auth.tag(key, data) == tagger.tag(data)
+    assert auth.tag(key, data) == tagger.tag(memoryview(data))
+    assert "redacted" in repr(tagger)

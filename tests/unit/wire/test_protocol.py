@@ -479,10 +479,10 @@ def session_in(state):
         return pair.relay, None
     pair.terminal.receive_data(challenge, START_US)
     if state is State.PROOF_SENT:
-        return pair.terminal, pair.relay._send_key
+        return pair.terminal, pair.relay._send_tagger.key
     pair.relay.receive_data(pair.terminal.data_to_send(), START_US)
     assert state is State.ADMISSION
-    return pair.relay, pair.terminal._send_key
+    return pair.relay, pair.terminal._send_tagger.key
 
 
 def bodies():
