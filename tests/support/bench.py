@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from bridge.bus.bodies import read_status
@@ -73,6 +74,40 @@ class FakeLink:
 
     def sent_of(self, kind):
         return [message for message in self.sent if isinstance(message, kind)]
+
+
+class FakeTransport(asyncio.Transport):
+    """
+    A connection that keeps what is written; the test decides what the kernel takes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = bytearray()
+        self.stuck = False
+        self.waiting = 0
+        self.closing = False
+        self.aborted = False
+
+    def write(self, data):
+        if self.stuck:
+            self.waiting += len(data)
+        self.written += data
+
+    def set_write_buffer_limits(self, high=None, low=None):
+        self.high = high
+
+    def get_write_buffer_size(self):
+        return self.waiting
+
+    def is_closing(self):
+        return self.closing
+
+    def close(self):
+        self.closing = True
+
+    def abort(self):
+        self.closing = self.aborted = True
 
 
 class Bench:

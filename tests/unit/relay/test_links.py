@@ -20,44 +20,10 @@ from bridge.wire.messages import (
 )
 from bridge.wire.protocol import Closed, LoggedOn, TerminalSession
 from bridge.wire.spec import LogoutCode
-from tests.support.bench import Bench, logged
+from tests.support.bench import Bench, FakeTransport, logged
 from tests.support.terminal import ScriptedTerminal, cursor_of, make_hello, now_us, records_of
 
 KEY = bytes(32)
-
-
-class FakeTransport(asyncio.Transport):
-    """
-    A connection that keeps what is written; the test decides what the kernel takes.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written = bytearray()
-        self.stuck = False
-        self.waiting = 0
-        self.closing = False
-        self.aborted = False
-
-    def write(self, data):
-        if self.stuck:
-            self.waiting += len(data)
-        self.written += data
-
-    def set_write_buffer_limits(self, high=None, low=None):
-        self.high = high
-
-    def get_write_buffer_size(self):
-        return self.waiting
-
-    def is_closing(self):
-        return self.closing
-
-    def close(self):
-        self.closing = True
-
-    def abort(self):
-        self.closing = self.aborted = True
 
 
 class Wire:
