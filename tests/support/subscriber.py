@@ -329,6 +329,7 @@ class TopicLog:
         self.seq += count
         self.delivered += count
         self.top = max(self.top, self.seq)
+        self.open_start = False
         self._digest.update(said)
 
     def lose(self, last: int) -> None:
