@@ -121,7 +121,8 @@ class Link(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         now = now_us()
-        self._session.receive_data(self._view[:nbytes], now)
+        session = self._session
+        session.receive_data(self._view[:nbytes], now)
         if self._handle_events(now):
             self._links.published()
         else:

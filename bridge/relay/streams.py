@@ -26,6 +26,15 @@ _FLAGS_HIGH: Final = 61
 _NOT_LATE: Final = bytes((0, 1))
 
 
+def is_late(records: bytes) -> bool:
+    """
+    Tell whether any record has the flag ``LATE``.
+    """
+    if len(records) == RECORD_SIZE:
+        return records[_FLAGS_HIGH] > 1
+    return bool(records[_FLAGS_HIGH::RECORD_SIZE].translate(None, _NOT_LATE))
+
+
 class StreamState(enum.Enum):
     """
     How far a stream is.
@@ -237,6 +246,30 @@ class Stream:
         self.symbol_id = None
         self.request_id = 0
 
+    def is_next(self, run: Run) -> bool:
+        """
+        Tell whether the run is well-formed, follows the newest record, is new as a whole,
+        and has no late tick in it: the ordinary case, to be published as it is.
+        """
+        first = run.first_seq
+        records = run.records
+        return (
+            first == self.next_seq
+            and first > self.published
+            and check_records(records, self.epoch, first) is None
+            and not is_late(records)
+        )
+
+    def keep(self, run: Run) -> None:
+        """
+        Remember a run for which ``is_next`` was true.
+        """
+        length = run.length
+        self.next_seq += length
+        self.ticks += length
+        self._cursor = run.cursor
+        self.ring.append(run.first_seq, length, run.records)
+
     def take(self, run: Run) -> Taken:
         """
         Check a run, keep it in the ring, and return what is to be published of it.
@@ -265,10 +298,7 @@ class Stream:
         if self.next_seq > self.published:
             self._cursor = cursor
         self.ring.append(first, length, records)
-        if length == 1:
-            late = records[_FLAGS_HIGH] > 1
-        else:
-            late = bool(records[_FLAGS_HIGH::RECORD_SIZE].translate(None, _NOT_LATE))
+        late = is_late(records)
         if first <= self.published:
             known = min(self.published - first + 1, length)
             return Taken(

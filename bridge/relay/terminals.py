@@ -30,7 +30,7 @@ from bridge.wire.messages import (
     Unsubscribe,
 )
 from bridge.wire.messages import Stream as StreamMessage
-from bridge.wire.protocol import Ticks
+from bridge.wire.protocol import Run, Ticks
 from bridge.wire.spec import (
     FRAME_OVERHEAD,
     BusyKind,
@@ -274,26 +274,34 @@ class Terminal:
         Raises:
             RemoteProtocolError: records that are malformed or not where they belong.
         """
-        size = 0
+        size = FRAME_OVERHEAD
         for run in ticks.runs:
             size += len(run.records) + _RUN_HEADER
             stream = self._by_id.get(run.symbol_id)
             if stream is None:
                 # Sent before our UNSUBSCRIBE arrived: nobody listens any more.
                 continue
-            taken = stream.take(run)
-            if taken.skipped:
-                self._skipped(stream, taken.first, taken.skipped)
-            if taken.length:
-                self._publisher.publish_run(stream, taken)
-            if taken.late or not stream.noted:
-                # A re-read after a restart would number late ticks in time order: the
-                # cursor behind them must be on disk before both sides can forget. And a
-                # stream that no checkpoint knows yet cannot be resumed at all.
-                stream.noted = True
-                self._checkpoint_now()
+            if stream.noted and stream.is_next(run):
+                # Published first, remembered then: subscribers need not wait for it.
+                self._publisher.publish_run(stream, run.first_seq, run.length, run.records)
+                stream.keep(run)
+            else:
+                self._take(stream, run)
         if self.link is not None:
-            self.link.taken(ticks.seq, size + FRAME_OVERHEAD, now_us)
+            self.link.taken(ticks.seq, size, now_us)
+
+    def _take(self, stream: Stream, run: Run) -> None:
+        taken = stream.take(run)
+        if taken.skipped:
+            self._skipped(stream, taken.first, taken.skipped)
+        if taken.length:
+            self._publisher.publish_run(stream, taken.first, taken.length, taken.records)
+        if taken.late or not stream.noted:
+            # A re-read after a restart would number late ticks in time order: the
+            # cursor behind them must be on disk before both sides can forget. And a
+            # stream that no checkpoint knows yet cannot be resumed at all.
+            stream.noted = True
+            self._checkpoint_now()
 
     # --- messages --------------------------------------------------------------------
 

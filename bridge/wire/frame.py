@@ -157,6 +157,13 @@ class FrameBuffer:
         """
         return len(self._partial)
 
+    @property
+    def missing(self) -> int:
+        """
+        Bytes that the frame begun, or its header, still needs; 0 between two frames.
+        """
+        return self._wanted - len(self._partial) if self._partial else 0
+
     def feed(self, data: bytes | bytearray | memoryview) -> Iterator[memoryview]:
         """
         Take received bytes and yield every complete frame.

@@ -542,7 +542,7 @@ def test_a_terminal_that_falls_silent_is_cut(arena):
 
 def test_a_terminal_that_never_reads_harms_only_itself(arena, monkeypatch):
     """What is queued for it is bounded; past the bound it is cut, and the askers are told."""
-    monkeypatch.setattr("bridge.wire.protocol.COMMAND_QUEUE_MAX", 65_536)
+    monkeypatch.setattr("bridge.wire.session.COMMAND_QUEUE_MAX", 65_536)
     terminal = arena.terminal()
     terminal.log_on()
     asker = Asker(arena.context, arena.relay.endpoints.request)

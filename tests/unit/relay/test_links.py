@@ -307,7 +307,7 @@ def test_what_follows_bad_records_is_not_taken(bench, links):
 
 def test_a_terminal_that_takes_no_commands_is_cut(bench, links, caplog, monkeypatch):
     """What waits for it is bounded; whoever asked it gets an answer at once, and one."""
-    monkeypatch.setattr("bridge.wire.protocol.COMMAND_QUEUE_MAX", 10_000)
+    monkeypatch.setattr("bridge.wire.session.COMMAND_QUEUE_MAX", 10_000)
     wire = Wire(links)
     wire.log_on()
     wire.transport.stuck = True

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.exceptions import LocalProtocolError
-from bridge.wire import auth, messages, protocol
+from bridge.wire import auth, messages, session
 from bridge.wire.fields import FieldError
 from bridge.wire.messages import (
     MESSAGES,
@@ -642,7 +642,7 @@ def test_without_the_sequence_check_a_repeated_frame_is_taken_twice(pair, monkey
     pair.terminal.send(Busy(1, 1000))
     (frame,) = pair.up.collect()
     monkeypatch.setattr(
-        protocol, "read_header", lambda frame: (frame[4], pair.relay._receive_seq + 1)
+        session, "read_header", lambda frame: (frame[4], pair.relay._receive_seq + 1)
     )
     pair.relay.receive_data(frame + frame, START_US)
 
@@ -950,7 +950,7 @@ def test_a_stall_does_not_pass_for_a_frame_received(pair):
 
 def test_without_the_stall_rule_a_stopped_relay_cuts_everybody(pair, monkeypatch):
     """Ablation: one suspended process would end all sessions when it goes on."""
-    monkeypatch.setattr(protocol, "_OWN_STALL_US", 2**60)
+    monkeypatch.setattr(session, "_OWN_STALL_US", 2**60)
     pair.relay.handle_timer(START_US + 30_000_000)
 
     assert pair.relay.closed
@@ -1181,7 +1181,7 @@ def test_a_peer_that_does_not_read_ends_the_session(pair):
 
 def test_a_peer_that_only_asks_does_not_fill_our_memory(pair, monkeypatch):
     """Every TEST_REQUEST wants an answer, and this peer never reads one."""
-    monkeypatch.setattr(protocol, "COMMAND_QUEUE_MAX", 100_000)
+    monkeypatch.setattr(session, "COMMAND_QUEUE_MAX", 100_000)
     answers = 0
     while not pair.relay.closed:
         body = pack_message(messages.TestRequest(5))
@@ -1195,7 +1195,7 @@ def test_a_peer_that_only_asks_does_not_fill_our_memory(pair, monkeypatch):
 
 
 def test_a_heartbeat_that_finds_the_lane_full_is_the_last_thing_tried(pair, monkeypatch):
-    monkeypatch.setattr(protocol, "COMMAND_QUEUE_MAX", FRAME_OVERHEAD)
+    monkeypatch.setattr(session, "COMMAND_QUEUE_MAX", FRAME_OVERHEAD)
     pair.relay.taken(1, 1, START_US)
     pair.relay.handle_timer(START_US + 5_000_000)
 
@@ -1454,8 +1454,8 @@ def test_two_sessions_over_a_link_that_does_anything_stay_sane(data):
             line.deliver(pair.now_us)
         pair.take_events()
         pair.now_us += data.draw(st.integers(0, 2_000_000))
-        for session in (pair.terminal, pair.relay):
-            session.handle_timer(pair.now_us)
+        for side in (pair.terminal, pair.relay):
+            side.handle_timer(pair.now_us)
     pair.up.dead = pair.down.dead = True
     pair.advance(70_000)
 
