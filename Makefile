@@ -15,7 +15,8 @@ ARGS  ?=
 PYTHON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench-quick bench docs coverage clean static
+.PHONY: help setup demo test test-ea check bench-quick bench bench-ea docs coverage ea-coverage \
+  clean static
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -29,6 +30,9 @@ demo: $(CORE) ## Show relay, simulated terminal and subscriber at work (about 15
 test: setup static ## Check, then run all tests
 	@$(PY) -m pytest $(ARGS)
 
+test-ea: setup ## Run the Expert Advisor's scenarios in every mode (about half an hour)
+	@$(PY) -m tests.mql5.scenarios $(ARGS)
+
 check: $(DEV) static ## Format, lint, types on Linux and Windows, contract tests
 	@$(PY) -m pytest -q tests/contract
 
@@ -37,6 +41,9 @@ bench-quick: $(DEV) ## Measure against the targets, under 60 s
 
 bench: $(DEV) ## Measure in full
 	@$(PY) -m benchmarks $(ARGS)
+
+bench-ea: $(DEV) ## Measure the Expert Advisor's own time, about a minute
+	@$(PY) -m benchmarks.ea $(ARGS)
 
 docs: $(DEV) ## Write the generated tables into docs/ anew
 	@$(PY) -m tools.docs
@@ -47,9 +54,12 @@ coverage: setup ## Run all tests and tell which lines they left out
 	@$(PY) -m coverage combine -q
 	@$(PY) -m coverage report
 
+ea-coverage: setup ## Tell which lines of mql5/ the tests left out; fails below 90 %
+	@$(PY) -m tests.mql5.coverage $(ARGS)
+
 clean: ## Remove what was made here, .venv included
 	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* \
-	  htmlcov dist build benchmarks/build $(NODE)/node_modules
+	  htmlcov dist build benchmarks/build .mql5-build $(NODE)/node_modules
 	@find bridge tests tools benchmarks examples -name __pycache__ -prune -exec rm -rf {} + \
 	  2>/dev/null || true
 

@@ -18,6 +18,7 @@ GATES: Final[dict[str, tuple[str, float]]] = {
     "cpu_vs_pyzmq": ("<=", 1.8),
     "fanout10_vs_c": (">=", 0.7),
     "rss_idle_mib": ("<=", 60.0),
+    "ea_tick_p50_ms": ("<=", 5.0),
 }
 #: fewer pairs than this prove nothing
 PAIRS_MIN: Final = 3
@@ -38,6 +39,14 @@ _ABOUT: Final[dict[str, str]] = {
     "p50_10k_us": "latency at 10 k/s, us",
     "p99_10k_us": "the same, 99th percentile, us",
     "python_sub_per_s": "ticks/s of one subscriber in Python behind the relay",
+    "ea_tick_p50_ms": "from the tick in the market to the EA's socket, any symbol",
+    "ea_tick_chart_p50_ms": "the same, the chart's symbol (NewTick)",
+    "ea_tick_other_p50_ms": "the same, other symbols (found by looking)",
+    "ea_tick_p99_ms": "the same, any symbol, 99th percentile",
+    "ea_tick_sleep16_p50_ms": "the same where Sleep(1) takes 15.6 ms",
+    "ea_idle_cpu_percent": "CPU of the EA, 20 streams, nothing happens, percent of one core",
+    "ea_ticks_per_s": "ticks/s of a burst over 20 symbols",
+    "ea_cpu_us_per_tick": "CPU of the EA a tick of it, us",
 }
 
 

@@ -18,7 +18,7 @@ from typing import Final
 
 from bridge.cli.reference import commands_text, exit_codes_table
 from bridge.config import settings_table
-from tools import bus_docs, wire_docs
+from tools import bus_docs, ea_docs, mql5_spec, wire_docs
 
 __all__ = ["DOCS", "TABLES", "main", "rendered"]
 
@@ -30,6 +30,7 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "exit-codes": exit_codes_table,
     "settings": settings_table,
     **bus_docs.TABLES,
+    **ea_docs.TABLES,
     **wire_docs.TABLES,
 }
 
@@ -74,8 +75,9 @@ def main(arguments: list[str] | None = None) -> int:
                 page.write_text(after, encoding="utf-8", newline="\n")
     for page in stale:
         print(f"{'stale' if check else 'written'}: {page.relative_to(DOCS.parent)}")
-    schemas = bus_docs.main(["--check"] if check else [])
-    return 1 if check and (stale or schemas) else 0
+    flag = ["--check"] if check else []
+    others = [bus_docs.main(flag), mql5_spec.main(flag)]
+    return 1 if check and (stale or any(others)) else 0
 
 
 if __name__ == "__main__":

@@ -40,11 +40,13 @@ class Node:
 class TypeName(Node):
     """
     ``const CFoo *``: a name, whether const, whether a pointer (to a class).
+    ``type`` is set by the analysis, without the const of a value.
     """
 
     name: str
     const: bool = False
     pointer: bool = False
+    type: Any = field(default=None, init=False)
 
 
 # --- expressions -------------------------------------------------------------------------------
@@ -186,8 +188,13 @@ class Cast(Expression):
 
 @dataclass(eq=False, slots=True)
 class New(Expression):
+    """
+    ``constructor``: the function symbol, None when the class declares none.
+    """
+
     class_name: TypeName
     arguments: list[Expression]
+    constructor: Any = field(default=None, init=False)
 
 
 @dataclass(eq=False, slots=True)
@@ -218,13 +225,17 @@ class InitList(Node):
 class Declarator(Node):
     """
     One name of a declaration. ``dimensions``: empty for no array, None for ``[]``.
-    ``arguments``: of ``CFoo foo(1, 2);``. ``symbol`` is set by the analysis.
+    ``arguments``: of ``CFoo foo(1, 2);``. ``owner``: of a static member that is defined,
+    ``int CFoo::s_count=0;``. ``symbol`` is set by the analysis, and ``constructor`` for an object
+    of a class that declares one.
     """
 
     name: str
     dimensions: list[Expression | None]
     initial: Expression | InitList | None = None
     arguments: list[Expression] | None = None
+    owner: str | None = None
+    constructor: Any = field(default=None, init=False)
     symbol: Any = field(default=None, init=False)
 
 
@@ -274,11 +285,14 @@ class Function(Node):
 @dataclass(eq=False, slots=True)
 class Initialiser(Node):
     """
-    ``m_port(port)`` of a constructor.
+    ``m_port(port)`` of a constructor. ``symbol``: the field, or the ClassSymbol of the base;
+    ``constructor``: what is called for an object of a class.
     """
 
     name: str
     arguments: list[Expression]
+    symbol: Any = field(default=None, init=False)
+    constructor: Any = field(default=None, init=False)
 
 
 @dataclass(eq=False, slots=True)
@@ -302,6 +316,16 @@ class Class(Node):
     base: str | None
     members: list[ClassMember]
     symbol: Any = field(default=None, init=False)
+
+
+@dataclass(eq=False, slots=True)
+class ForwardClass(Node):
+    """
+    ``class CFoo;``: from here on a pointer to it can be declared.
+    """
+
+    kind: str
+    name: str
 
 
 @dataclass(eq=False, slots=True)
@@ -444,8 +468,13 @@ class Empty(Statement):
 class Unit(Node):
     """
     A main file with everything it includes, each file once, in order.
-    ``files``: paths of all sources, the main file first.
+
+    ``files``: paths of all sources, the main file first. ``items``: Declaration, Function, Class,
+    ForwardClass, Enumeration, Define, Property and InputGroup. ``tokens_by_file``: with comments
+    and directives, for the rules. ``scope``: of the analysis, what the names of the unit mean.
     """
 
     files: list[str]
-    items: list[Node]  # Declaration Function Class Enumeration Define Property InputGroup
+    items: list[Node]
+    tokens_by_file: dict[str, list[Any]] = field(default_factory=dict, init=False)
+    scope: Any = field(default=None, init=False)

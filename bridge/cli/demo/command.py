@@ -8,6 +8,7 @@ from typing import Final
 
 import click
 
+from bridge.cli.demo.expert import checkout
 from bridge.cli.demo.scenario import TICKS_MIN, Scenario
 from bridge.cli.demo.show import Show
 from bridge.cli.demo.source import (
@@ -73,6 +74,13 @@ _RATE_HZ: Final = 20.0
     help=f"Ticks of the synthetic market.  [default: {_RATE_HZ:g} a second and symbol]",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the synthetic market.")
+@click.option(
+    "--terminal",
+    type=click.Choice(["simulated", "ea"]),
+    default="simulated",
+    show_default=True,
+    help="ea: the Expert Advisor itself, translated to C++ and executed; in a source checkout, with g++.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document at the end on stdout.")
 @click.option("--keep", is_flag=True, help="Keep the folder with configuration, data and logs.")
 @click.pass_context
@@ -85,12 +93,13 @@ def demo(
     symbols: tuple[str, ...],
     count: int | None,
     seed: int,
+    terminal: str,
     *,
     as_json: bool,
     keep: bool,
 ) -> None:
     """
-    Show relay, simulated terminal and subscribers at work, in about 15 s.
+    Show relay, terminal and subscribers at work, in about 15 s.
 
     The relay is a process of its own, everything talks over TCP on free ports of this machine.
     The link is cut twice, the relay is killed and started again, a subscriber comes late; at
@@ -98,6 +107,8 @@ def demo(
     """
     if more_files and not files:
         raise click.UsageError("files are given with --ticks")
+    if terminal == "ea":
+        checkout()
     show = Show(to_stderr=as_json)
     show.say("preparing the ticks ...")
     source = _source(files + more_files, symbols, count, seed, duration)
@@ -110,7 +121,7 @@ def demo(
         raise click.UsageError(f"{total} ticks: expected at least {TICKS_MIN}")
     pace = _pace(source, speed, duration)
     with stop_signals(_interrupt):
-        report = Scenario(source, wanted, pace, show, keep=keep).run()
+        report = Scenario(source, wanted, pace, show, keep=keep, terminal=terminal).run()
     if as_json:
         # Nobody reads it: the exit code is still wanted.
         with contextlib.suppress(ReaderGone):

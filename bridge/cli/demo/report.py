@@ -54,6 +54,8 @@ class Report:
     The outcome. ``ok`` when every check held.
     """
 
+    #: "simulated" or "ea"
+    terminal: str
     source: str
     #: times the market's; ``None`` for as fast as it goes
     speed: float | None
@@ -83,6 +85,7 @@ class Report:
         """
         return {
             "ok": self.ok,
+            "terminal": self.terminal,
             "source": self.source,
             "speed": "max" if self.speed is None else round(self.speed, 3),
             "symbols": self.symbols,

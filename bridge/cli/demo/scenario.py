@@ -27,6 +27,7 @@ from bridge.cli.demo.report import Check, Late, Report
 from bridge.cli.demo.show import Show
 from bridge.cli.demo.source import Expected, TickSource, combined
 from bridge.cli.demo.stage import ALIAS, Stage
+from bridge.cli.demo.terminals import ACCOUNT
 from bridge.exceptions import BridgeError
 
 __all__ = ["TICKS_MIN", "Scenario"]
@@ -63,6 +64,7 @@ class Scenario:
         show: Show,
         *,
         keep: bool,
+        terminal: str = "simulated",
     ) -> None:
         self._source = source
         self._expected = expected
@@ -70,6 +72,7 @@ class Scenario:
         self._total = sum(one.ticks for one in expected.values())
         self._show = show
         self._keep = keep
+        self._terminal = terminal
         self._stage: Stage
         self._subscriber: Subscriber | None = None
         self._late: Subscriber | None = None
@@ -88,7 +91,7 @@ class Scenario:
             OSError: a file cannot be read.
         """
         self._started = time.monotonic()
-        with Stage(self._source, self._speed, keep=self._keep) as stage:
+        with Stage(self._source, self._speed, keep=self._keep, terminal=self._terminal) as stage:
             self._stage = stage
             self._open(stage)
             try:
@@ -111,10 +114,9 @@ class Scenario:
         say(f"relay         process {stage.relay.pid}, endpoints on free ports:")
         for name, endpoint in stage.relay.endpoints.items():
             say(f"                {name:<9} {endpoint}")
-        account = stage.terminal.core.account
         say(
-            f"terminal      {ALIAS} connected (simulated, {account.trade_mode.name}), "
-            f"account {account.login}, {account.server}"
+            f"terminal      {ALIAS} connected ({stage.terminal.kind}, {ACCOUNT.trade_mode.name}), "
+            f"account {ACCOUNT.login}, {ACCOUNT.server}"
         )
         self._subscriber = stage.subscriber()
         say(f"subscriber    joined, {len(stage.symbols)} symbols ({self._source.name})")
@@ -146,7 +148,7 @@ class Scenario:
     def _wait_played(self, stage: Stage) -> None:
         # However long the market takes for that: there may be hours between two ticks.
         while stage.playing:
-            stage.check_terminal()
+            stage.terminal.check()
             self._look()
 
     def _settle(self, stage: Stage) -> None:
@@ -167,7 +169,7 @@ class Scenario:
             action()
             broken.set()
 
-        stage.when_sent(burst // 2, strike)
+        stage.terminal.when_sent(burst // 2, strike)
         self._play(stage, burst)
         self._wait(f"{what} in the middle of {burst} ticks", broken.is_set)
         self._show.say(f"{what:<13} after {self._received} of {self._total} ticks received")
@@ -246,7 +248,7 @@ class Scenario:
 
     def _progress(self) -> tuple[int, ...]:
         late = 0 if self._late is None else self._late.received
-        return self._received, late, self._stage.terminal.ticks_sent
+        return self._received, late, self._stage.terminal.progress
 
     def _look(self) -> None:
         for subscriber in (self._subscriber, self._late):
@@ -277,6 +279,7 @@ class Scenario:
         compared = None if late is None else compare_late(first, late)
         stopped = _stop(stage)
         return Report(
+            terminal=self._terminal,
             source=self._source.name,
             speed=self._speed,
             symbols=len(stage.symbols),

@@ -13,6 +13,7 @@ from bridge.cli.demo.report import Check, Late, Latency, Report, percentile
 from bridge.cli.output import document
 
 REPORT = Report(
+    terminal="simulated",
     source="synthetic",
     speed=1.0,
     symbols=2,

@@ -1,0 +1,232 @@
+"""``python -m benchmarks.ea``: how long the Expert Advisor keeps a tick, and what it costs.
+
+The EA is the real source, translated and compiled with -O2; the terminal around it has the
+documented floor of the timer. A tick counts from the moment in which it is in the market
+(and NewTick was told, if it is of the chart's symbol) to its arrival at a socket that
+does nothing but wait for it. The last line of the output is one JSON document, as that of
+``python -m benchmarks``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, Self
+
+from benchmarks.processes import OtherLoad, cpu_ns
+from benchmarks.rows import Row, document, measured, table
+from bridge.model.record import RECORD_SIZE
+from bridge.model.symbol import default_symbols
+from bridge.model.tick import MqlTick, TickFlag
+from bridge.sim.market import Market
+from bridge.sim.terminal import Account
+from bridge.wire.messages import Stream
+from bridge.wire.protocol import Ticks
+from tests.mql5.host import EaProcess
+from tests.mql5.scenarios.expert import SOURCE, binary, why_not
+from tests.mql5.scenarios.scripted import ScriptedRelay
+
+__all__ = ["main"]
+
+_KEY: Final = bytes(range(32))
+_SYMBOLS: Final = 20
+_START_MSC: Final = 1_546_383_600_000
+#: Ticks are this far apart, at random: at any phase of the timer.
+_PAUSE_S: Final = (0.020, 0.050)
+_OTHERS_MAX: Final = 0.05
+_ARRIVES_S: Final = 5.0
+_BURST: Final = 50_000
+
+
+class Bench:
+    """
+    An EA that streams 20 symbols to a relay that only acknowledges. A context manager.
+    """
+
+    def __init__(self, program: Path, folder: Path, **options: object) -> None:
+        specs = [replace(spec, select=True) for spec in default_symbols()[:_SYMBOLS]]
+        self.symbols = [spec.name for spec in specs]
+        self._market = Market(specs)
+        self._numbers = dict.fromkeys(self.symbols, 0)
+        for symbol in self.symbols:
+            self._market.history.append(symbol, self._next(symbol))
+        self.relay = ScriptedRelay(_KEY)
+        self.ea = EaProcess(
+            program,
+            market=self._market,
+            account=Account(login=1001, server="Bench"),
+            inputs={"InpAlias": "bench", "InpKey": _KEY.hex(), "InpRelayPort": self.relay.port},
+            options=options,
+            folder=folder,
+            symbol=self.symbols[0],
+        )
+        self._came: list[tuple[int, int]] = []
+        self._received = 0
+        self._stop = threading.Event()
+        self._new = threading.Condition()
+        self._thread = threading.Thread(target=self._live, daemon=True)
+
+    def __enter__(self) -> Self:
+        self.ea.start()
+        self.relay.log_on()
+        for number, symbol in enumerate(self.symbols, 1):
+            answer: Stream = self.relay.subscribe(symbol, number)
+            if answer.code:
+                raise RuntimeError(f"{symbol} does not stream: {answer.text}")
+        self._thread.start()
+        self._wait(len(self.symbols))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self.ea.close()
+        self.relay.__exit__()
+
+    def latency_ms(self, symbol: str) -> float:
+        """
+        Let a tick happen and return how long it took to the socket.
+        """
+        tick = self._next(symbol)
+        before = self._received
+        begun = time.perf_counter_ns()
+        self.ea.quote(symbol, tick)
+        arrived = self._wait(before + 1)
+        return (arrived - begun) / 1e6
+
+    def idle_share(self, seconds: float) -> float:
+        """
+        Return which share of a CPU the EA takes while nothing happens.
+        """
+        cpu, begun = cpu_ns(self.ea.pid), time.perf_counter_ns()
+        time.sleep(seconds)
+        return (cpu_ns(self.ea.pid) - cpu) / (time.perf_counter_ns() - begun)
+
+    def burst_per_s(self, count: int) -> tuple[float, float]:
+        """
+        Let ticks of all symbols happen at once; return ticks a second and CPU us a tick.
+        """
+        part = count // len(self.symbols)
+        ticks = {symbol: [self._next(symbol) for _ in range(part)] for symbol in self.symbols}
+        before, cpu = self._received, cpu_ns(self.ea.pid)
+        begun = time.perf_counter_ns()
+        with self.ea.lock:
+            for symbol, own in ticks.items():
+                self._market.history.extend(symbol, own)
+        self.ea.tick(self.symbols[0])
+        ended = self._wait(before + part * len(self.symbols))
+        total = part * len(self.symbols)
+        return total / (ended - begun) * 1e9, (cpu_ns(self.ea.pid) - cpu) / total / 1e3
+
+    def _next(self, symbol: str) -> MqlTick:
+        number = self._numbers[symbol] = self._numbers[symbol] + 1
+        bid = 1.0 + number % 10_000 * 1e-5
+        return MqlTick(_START_MSC + number, bid, bid + 2e-5, 0.0, 0.0, TickFlag.BID | TickFlag.ASK)
+
+    def _live(self) -> None:
+        relay = self.relay
+        while not self._stop.is_set():
+            relay.pump(0.05)
+            now = time.perf_counter_ns()
+            frames = [event for event in relay.events if isinstance(event, Ticks)]
+            relay.events.clear()
+            if frames:
+                with self._new:
+                    self._received += sum(
+                        len(run.records) // RECORD_SIZE for frame in frames for run in frame.runs
+                    )
+                    self._came.append((self._received, now))
+                    self._new.notify_all()
+
+    def _wait(self, count: int) -> int:
+        # When the tick of this number arrived.
+        with self._new:
+            seen = -1
+            while not self._new.wait_for(lambda: self._received >= count, _ARRIVES_S):
+                if seen == self._received:
+                    raise RuntimeError(f"{self._received} of {count} ticks came: {self.ea.crash}")
+                seen = self._received
+            arrived = next(now for received, now in self._came if received >= count)
+            self._came.clear()
+            return arrived
+
+
+def latencies(bench: Bench, symbols: Sequence[str], count: int, rng: random.Random) -> list[float]:
+    """
+    Return latencies of ticks at random moments.
+    """
+    found = []
+    for _ in range(count):
+        time.sleep(rng.uniform(*_PAUSE_S))
+        found.append(bench.latency_ms(rng.choice(symbols)))
+    return found
+
+
+def run(samples: int, folder: Path) -> list[Row]:
+    """
+    Measure everything.
+    """
+    program = binary("plain")
+    rng = random.Random(1)  # noqa: S311  # when a tick happens is no secret
+    with Bench(program, folder / "1ms") as bench:
+        latencies(bench, bench.symbols, 20, rng)
+        chart = latencies(bench, bench.symbols[:1], samples, rng)
+        others = latencies(bench, bench.symbols[1:], samples, rng)
+        idle = [bench.idle_share(1.0) * 100 for _ in range(3)]
+        bursts = [bench.burst_per_s(_BURST) for _ in range(3)]
+    with Bench(program, folder / "16ms", sleep_granularity_us=15_600) as bench:
+        latencies(bench, bench.symbols, 20, rng)
+        coarse = latencies(bench, bench.symbols, samples // 2, rng)
+    both = sorted(chart + others)
+    return [
+        measured("ea_tick_p50_ms", both),
+        measured("ea_tick_chart_p50_ms", chart),
+        measured("ea_tick_other_p50_ms", others),
+        measured("ea_tick_p99_ms", [both[int(len(both) * 0.99)]]),
+        measured("ea_tick_sleep16_p50_ms", coarse),
+        measured("ea_idle_cpu_percent", idle),
+        measured("ea_ticks_per_s", [rate for rate, _ in bursts]),
+        measured("ea_cpu_us_per_tick", [cpu for _, cpu in bursts]),
+    ]
+
+
+def main() -> int:
+    """
+    Return the exit code: 1 when a gate fails, 2 when nothing could be measured.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.ea", description="Measure the Expert Advisor's own time."
+    )
+    parser.add_argument("--samples", type=int, default=300, metavar="N", help="ticks of each kind")
+    options = parser.parse_args()
+    problem = why_not() or ("" if SOURCE.exists() else f"there is no {SOURCE}")
+    if not sys.platform.startswith("linux"):
+        problem = "the benchmarks need Linux: they read /proc"
+    if problem:
+        print(problem, file=sys.stderr)
+        return 2
+    load, begun = OtherLoad(), time.monotonic()
+    # Who waits for the GIL is not to be measured.
+    sys.setswitchinterval(0.0002)
+    with tempfile.TemporaryDirectory(prefix="bridge-bench-ea-") as folder:
+        rows = run(options.samples, Path(folder))
+    others = load.share()
+    print(
+        f"\n{table(rows)}\n\n{time.monotonic() - begun:.0f} s; other programs took {others:.0%} of "
+        f"the machine meanwhile{'; the figures are not worth much' * (others > _OTHERS_MAX)}",
+        file=sys.stderr,
+        flush=True,
+    )
+    print(document(rows), flush=True)
+    return 0 if all(row.ok for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,691 @@
+//+------------------------------------------------------------------+
+//|                                                  Application.mqh |
+//|                                                   mt5-zmq-bridge |
+//+------------------------------------------------------------------+
+// The terminal's program: owns everything else and turns it, once per event, in Poll().
+//
+// Rule 1: one thing at a time, as in MQL5's one thread. While a call blocks, nothing is heard,
+// sent or timed; what arrives waits in the socket.
+// Rule 2: before a call that may block, BUSY goes out and nothing follows it: the relay takes any
+// frame for the end of the block.
+// Rule 3: ticks and pages are made when there is room for them on the wire, never queued in the
+// session. So a command waits for one frame at most, and a stream can begin anew at any moment.
+// Rule 4: whatever the relay says, nothing fails: the session ends, or an answer says no.
+// Rule 5: this program does not trade yet. NEW and QUERY are answered so.
+//
+// What must change together: this file and bridge/sim/terminal.py.
+
+#ifndef BRIDGE_APP_APPLICATION_MQH
+#define BRIDGE_APP_APPLICATION_MQH
+
+#include <Bridge/Support/Bytes.mqh>
+#include <Bridge/Support/Clock.mqh>
+#include <Bridge/Support/Log.mqh>
+#include <Bridge/Wire/Spec.mqh>
+#include <Bridge/Wire/Messages.mqh>
+#include <Bridge/Wire/Session.mqh>
+#include <Bridge/Market/TickCollector.mqh>
+#include <Bridge/Market/Answers.mqh>
+#include <Bridge/App/Settings.mqh>
+#include <Bridge/App/Account.mqh>
+#include <Bridge/App/Meter.mqh>
+#include <Bridge/App/Pending.mqh>
+#include <Bridge/App/RelayLink.mqh>
+
+//--- what CopyTicks may take; announced with BUSY
+#define APPLICATION_BLOCK_LIMIT_MS       45000
+#define APPLICATION_SENDS_PER_TURN       16
+//--- how long SUBSCRIBE waits for a history that is being loaded
+#define APPLICATION_SYNCHRONISE_US       60000000
+#define APPLICATION_SYNCHRONISE_EVERY_US 200000
+#define APPLICATION_STATE_EVERY_US       50000
+#define APPLICATION_SHOW_EVERY_US        1000000
+//--- BUSY that nobody reads for so long ends the session
+#define APPLICATION_BUSY_SENT_US         5000000
+
+//+------------------------------------------------------------------+
+//| One terminal with one account, connected to one relay or trying  |
+//+------------------------------------------------------------------+
+class CApplication
+  {
+private:
+   SSettings         m_settings;
+   CLog              m_log;
+   CClock            m_clock;
+   CAccount          m_account;
+   CLoopMeter        m_meter;
+   CTickCollector    m_collector;
+   CPendingSubscribes m_pending;
+   CAnswers         *m_answers;
+   CRelayLink       *m_link;
+   long              m_now_us;
+   bool              m_stopped;
+   bool              m_announced;       // BUSY is queued, the call that it announces is not made
+   long              m_announced_us;
+   bool              m_page_turn;
+   //--- what heartbeats tell
+   uint              m_trading_state;
+   int               m_utc_offset_min;
+   long              m_next_state_us;
+   //--- the chart
+   string            m_shown;
+   long              m_next_show_us;
+   CByteBuffer       m_body;
+
+   //--- one turn
+   void              Turn(void);
+   void              Watch(void);
+   bool              Listen(void);
+   void              Send(void);
+   void              Lost(void);
+   long              Deadline(void) const;
+   void              RunTimers(void);
+   void              RefreshState(void);
+   //--- work
+   void              Work(void);
+   void              Announce(void);
+   void              CallThatMayBlock(void);
+   void              Begin(const int index);
+   int               NextFrame(void) const;
+   bool              MakeFrame(void);
+   void              MakePage(void);
+   //--- what the relay says
+   void              TakeEvents(void);
+   void              TakeWelcome(const uchar &body[]);
+   bool              TakeMessage(const int type,const uchar &body[],string &problem);
+   bool              TakeSubscribe(const uchar &body[],string &problem);
+   bool              TakeHalt(const uchar &body[],string &problem);
+   bool              TakeQuery(const uchar &body[],string &problem);
+   void              SendResult(const string command_id,const uint outcome,const uint reason);
+   long              Here(const long relay_time_us) const;
+   //--- telling people
+   void              TellStream(const string symbol,const SStream &stream,const SGap &gap,const bool has_gap);
+   void              Show(void);
+
+public:
+                     CApplication(const SSettings &settings);
+                    ~CApplication(void);
+   void              Start(void);
+   void              Poll(void);
+   void              Stop(const int reason);
+  };
+
+CApplication::CApplication(const SSettings &settings) : m_now_us(0),
+                                                        m_stopped(true),
+                                                        m_announced(false),
+                                                        m_announced_us(0),
+                                                        m_page_turn(false),
+                                                        m_trading_state((uint)TRADING_STATE_ACTIVE),
+                                                        m_utc_offset_min(0),
+                                                        m_next_state_us(0),
+                                                        m_shown(""),
+                                                        m_next_show_us(0)
+  {
+   m_settings=settings;
+   m_log.Level(settings.log_level);
+   m_log.Name(settings.alias);
+   m_answers=new CAnswers(m_collector.Reader());
+   m_link=new CRelayLink(settings,GetPointer(m_log));
+  }
+
+CApplication::~CApplication(void)
+  {
+   delete m_link;
+   delete m_answers;
+  }
+
+//+------------------------------------------------------------------+
+//| Its life                                                         |
+//+------------------------------------------------------------------+
+
+void CApplication::Start(void)
+  {
+   m_stopped=false;
+   m_now_us=m_clock.NowUs();
+   m_log.Info(APPLICATION_PROGRAM+" begins; the relay is expected at "+m_link.Address());
+  }
+
+// Do what is due, then wait for more, at most pump_ms: what the relay says and new ticks should
+// not have to wait for the next event. Returns at once when the program is stopped.
+void CApplication::Poll(void)
+  {
+   if(m_stopped)
+      return;
+   Turn();
+   const long until_us=m_now_us+(long)m_settings.pump_ms*1000;
+   while(m_link.IsUp() && !IsStopped() && m_clock.NowUs()+1000<=until_us)
+     {
+      Sleep(1);
+      m_now_us=m_clock.NowUs();
+      if(Listen() || m_now_us>=Deadline() || m_collector.HasNewTicks(m_now_us))
+         Turn();
+     }
+   Show();
+   m_meter.Expect(m_clock.NowUs()+(long)m_settings.timer_ms*1000);
+  }
+
+// End the session in order, without waiting for the relay: MetaTrader allows 2.5 s in all.
+void CApplication::Stop(const int reason)
+  {
+   if(m_stopped)
+      return;
+   m_stopped=true;
+   int code=LOGOUT_SHUTTING_DOWN;
+   string text="the terminal stops";
+   switch(reason)
+     {
+      case REASON_ACCOUNT:
+         code=LOGOUT_ACCOUNT_CHANGED;
+         text="another account logged on";
+         break;
+      case REASON_CHARTCHANGE:
+      case REASON_PARAMETERS:
+      case REASON_RECOMPILE:
+      case REASON_TEMPLATE:
+         code=LOGOUT_REINITIALISED;
+         text="the terminal's program is initialised anew";
+         break;
+     }
+   m_link.Close(code,text);
+   m_collector.Symbols().ReleaseAll();
+   m_log.Info("ends");
+   m_log.Flush();
+   Comment("");
+  }
+
+//+------------------------------------------------------------------+
+//| One turn                                                         |
+//+------------------------------------------------------------------+
+
+void CApplication::Turn(void)
+  {
+   m_now_us=m_clock.NowUs();
+   m_meter.Turned(m_now_us);
+   Watch();
+   if(!m_link.IsUp())
+     {
+      if(!m_account.MayLogOn() || m_now_us<m_link.NextDialUs())
+         return;
+      if(!m_link.IsFor(m_account))
+         m_collector.Forget();
+      if(!m_link.Dial(m_account))
+         return;
+      m_now_us=m_clock.NowUs();
+      m_next_state_us=m_now_us;
+     }
+   if(m_announced)
+     {
+      Send();
+      if(m_announced && m_link.Pending())
+        {
+         //--- SocketSend's own limit: nobody at the other end reads
+         if(m_now_us-m_announced_us<APPLICATION_BUSY_SENT_US)
+            return;
+         m_announced=false;
+         m_link.m_session.Logout(LOGOUT_HEARTBEAT_LOST,"BUSY could not be sent in time");
+        }
+      if(m_announced)
+         CallThatMayBlock();
+     }
+   Listen();
+   if(!m_link.IsUp())
+      return;
+   RunTimers();
+   if(m_link.m_session.Active())
+      Work();
+   Send();
+   if(m_announced && !m_link.Pending())
+     {
+      CallThatMayBlock();
+      Send();
+     }
+   if(m_link.IsUp() && !m_link.TendClosing(m_now_us))
+      Lost();
+  }
+
+// The trade server's link and the account, at every turn.
+void CApplication::Watch(void)
+  {
+   const bool connected=m_account.Connected();
+   m_account.Look(m_now_us);
+   if(m_account.Connected() && !connected)
+     {
+      m_log.Info("the trade server is back; ticks are read again until two readings agree");
+      m_collector.OutageEnded(m_now_us);
+     }
+   if(connected && !m_account.Connected())
+     {
+      m_log.Warning("the terminal has lost its trade server");
+      m_collector.OutageBegan();
+     }
+  }
+
+// Hear what came. True when something did, or the connection is over.
+bool CApplication::Listen(void)
+  {
+   if(!m_link.IsUp() || m_announced)
+      return(false);
+   RefreshState();
+   const bool waited=(m_link.m_session.MarketInFlight()>0);
+   bool came=false;
+   if(!m_link.Receive(came))
+     {
+      Lost();
+      return(true);
+     }
+   if(!came)
+      return(false);
+   m_now_us=m_clock.NowUs();
+   if(waited && m_link.m_session.MarketInFlight()==0)
+      m_collector.Acknowledged();
+   TakeEvents();
+   return(true);
+  }
+
+// Hand frames to the socket while it takes them. Market frames are made when there is room.
+void CApplication::Send(void)
+  {
+   for(int i=0; i<APPLICATION_SENDS_PER_TURN && m_link.IsUp(); i++)
+     {
+      if(!m_link.Flush())
+        {
+         Lost();
+         return;
+        }
+      bool any=false;
+      while(m_link.HasRoom() && (m_link.Gather() || MakeFrame()))
+         any=true;
+      if(!any)
+         return;
+      if(!m_link.Dispatch())
+        {
+         Lost();
+         return;
+        }
+     }
+  }
+
+// The connection is over: nothing is read or sent until the relay subscribes again.
+void CApplication::Lost(void)
+  {
+   m_announced=false;
+   m_pending.Clear();
+   m_answers.Clear();
+   m_collector.Rewind();
+   m_link.Over();
+   m_now_us=m_clock.NowUs();
+   m_next_show_us=0;
+  }
+
+// When something has to be done, apart from looking for ticks and bytes.
+long CApplication::Deadline(void) const
+  {
+   if(!m_link.IsUp())
+      return(m_link.NextDialUs());
+   if(m_link.CloseUntilUs()>=0)
+      return(m_link.CloseUntilUs());
+   if(m_announced || m_link.Pending())
+      return(m_now_us);
+   long deadline_us=m_link.m_session.NextDeadline();
+   const long pending_us=m_pending.NextDue();
+   if(pending_us<deadline_us)
+      deadline_us=pending_us;
+   return(deadline_us);
+  }
+
+void CApplication::RunTimers(void)
+  {
+   RefreshState();
+   if(!m_link.IsFor(m_account))
+     {
+      m_link.m_session.Logout(LOGOUT_ACCOUNT_CHANGED,"another account logged on");
+      m_collector.Forget();
+     }
+   else
+      if(!m_link.m_session.Active() && !m_account.MayLogOn())
+         m_link.m_session.Logout(LOGOUT_NORMAL,"the terminal is not connected");
+   if(m_now_us>=m_link.m_session.NextDeadline())
+      m_link.m_session.HandleTimer(m_now_us);
+   TakeEvents();
+  }
+
+// What the next heartbeats tell.
+void CApplication::RefreshState(void)
+  {
+   if(m_now_us<m_next_state_us)
+      return;
+   m_next_state_us=m_now_us+APPLICATION_STATE_EVERY_US;
+   m_utc_offset_min=m_clock.UtcOffsetMin();
+   m_collector.UtcOffsetMin(m_utc_offset_min);
+   STerminalState state={};
+   state.permissions=m_account.Permissions();
+   state.trading_state=m_trading_state;
+   state.loop_interval_us=m_meter.IntervalUs();
+   state.lag_us=m_meter.LagUs();
+   state.server_time_msc=m_clock.ServerTimeMsc();
+   state.utc_offset_min=m_utc_offset_min;
+   state.ping_last_us=(int)TerminalInfoInteger(TERMINAL_PING_LAST);
+   state.streams=(uint)m_collector.Streams();
+   state.unacked_bytes=(uint)m_link.m_session.MarketInFlight();
+   m_link.m_session.TerminalState(state);
+  }
+
+//+------------------------------------------------------------------+
+//| Work                                                             |
+//+------------------------------------------------------------------+
+
+// What cannot block is done at once. One thing that may block is announced, and done when BUSY is
+// on its way.
+void CApplication::Work(void)
+  {
+   if(m_announced)
+      return;
+   int left=m_pending.Count();
+   while(left>0)
+     {
+      left--;
+      const int index=m_pending.FirstDue(m_now_us);
+      if(index<0)
+         break;
+      if(m_collector.MayBlock(m_pending.m_waiting[index].subscribe))
+        {
+         Announce();
+         return;
+        }
+      Begin(index);
+     }
+   m_collector.Poll(m_now_us,false,m_clock);
+   if(m_answers.WantsBlocking() || m_collector.WantsBlocking(m_now_us))
+      Announce();
+  }
+
+void CApplication::Announce(void)
+  {
+   SBusy busy={};
+   busy.kind=(uint)BUSY_COPY_TICKS;
+   busy.limit_ms=APPLICATION_BLOCK_LIMIT_MS;
+   if(!m_link.m_session.Send(busy))
+     {
+      TakeEvents();
+      return;
+     }
+   m_announced=true;
+   m_announced_us=m_now_us;
+  }
+
+void CApplication::CallThatMayBlock(void)
+  {
+   m_announced=false;
+   if(!m_link.m_session.Active())
+      return;
+   const int index=m_pending.FirstDue(m_now_us);
+   if(index>=0)
+      Begin(index);
+   else
+      if(m_answers.WantsBlocking())
+         MakePage();
+      else
+         m_collector.Poll(m_now_us,true,m_clock);
+   m_now_us=m_clock.NowUs();
+   SBusy ready={};
+   ready.kind=(uint)BUSY_READY;
+   ready.limit_ms=0;
+   if(!m_link.m_session.Send(ready))
+      TakeEvents();
+  }
+
+// Answer a SUBSCRIBE that waits, or let it wait for its history.
+void CApplication::Begin(const int index)
+  {
+   SPendingSubscribe pending={};
+   m_pending.Take(index,pending);
+   SStream stream={};
+   SGap gap={};
+   const bool has_gap=m_collector.Begin(pending.subscribe,m_now_us,(long)TimeCurrent()*1000,stream,gap);
+   const long now_us=m_clock.NowUs();
+   if(stream.code==(uint)ERROR_CODE_NOT_SYNCHRONISED && now_us<pending.until_us)
+     {
+      pending.not_before_us=now_us+APPLICATION_SYNCHRONISE_EVERY_US;
+      if(m_pending.Push(pending))
+         return;
+     }
+   TellStream(PrintableText(pending.subscribe.symbol),stream,gap,has_gap);
+   //--- the relay may have logged out behind its question: nobody waits for the answer
+   if(m_link.m_session.Active() && (!m_link.m_session.Send(stream) || (has_gap && !m_link.m_session.Send(gap))))
+      TakeEvents();
+  }
+
+// The type of the next market frame, 0 for none. Ticks and pages take turns when both wait; a page
+// waits for its room, and ticks for it.
+int CApplication::NextFrame(void) const
+  {
+   if(!m_link.m_session.Active() || m_announced)
+      return(0);
+   const bool ticks_wait=m_collector.WantsToSend();
+   const bool pages_wait=(m_answers.Any() && !m_answers.WantsBlocking());
+   const int in_flight=m_link.m_session.MarketInFlight();
+   if(pages_wait && (m_page_turn || !ticks_wait))
+      return(in_flight+WIRE_FRAME_MAX<=WIRE_MARKET_WINDOW ? (int)FRAME_PAGE : 0);
+   if(ticks_wait && in_flight+WIRE_MARKET_FRAME_MAX<=WIRE_MARKET_WINDOW)
+      return((int)FRAME_TICKS);
+   return(0);
+  }
+
+bool CApplication::MakeFrame(void)
+  {
+   const int type=NextFrame();
+   if(type==0)
+      return(false);
+   m_page_turn=(type==(int)FRAME_TICKS);
+   if(type==(int)FRAME_PAGE)
+     {
+      MakePage();
+      return(true);
+     }
+   return(m_collector.Take(m_now_us,m_body) && m_link.m_session.SendMarket(m_body));
+  }
+
+void CApplication::MakePage(void)
+  {
+   SPage page={};
+   if(m_answers.NextPage(m_now_us,page) && m_link.m_session.Active() && !m_link.m_session.Send(page))
+      TakeEvents();
+  }
+
+//+------------------------------------------------------------------+
+//| What the relay says                                              |
+//+------------------------------------------------------------------+
+
+void CApplication::TakeEvents(void)
+  {
+   SSessionEvent event={};
+   while(m_link.NextEvent(event))
+     {
+      string problem="";
+      if(event.kind==SESSION_EVENT_LOGGED_ON)
+         TakeWelcome(event.body);
+      else
+         if(!TakeMessage(event.type,event.body,problem))
+            m_log.Error(problem);
+     }
+  }
+
+void CApplication::TakeWelcome(const uchar &body[])
+  {
+   SWelcome welcome={};
+   string problem="";
+   if(!welcome.Unpack(body,problem))
+     {
+      m_log.Error(problem);
+      return;
+     }
+   m_trading_state=KnownTradingState(welcome.trading_state);
+   m_next_state_us=m_now_us;
+   m_next_show_us=0;
+   m_link.LoggedOn(PrintableText(welcome.program),m_now_us);
+  }
+
+// Take a message; the session has checked that it can be unpacked.
+bool CApplication::TakeMessage(const int type,const uchar &body[],string &problem)
+  {
+   switch(type)
+     {
+      case FRAME_SUBSCRIBE:
+         return(TakeSubscribe(body,problem));
+      case FRAME_QUERY:
+         return(TakeQuery(body,problem));
+      case FRAME_HALT:
+         return(TakeHalt(body,problem));
+      case FRAME_UNSUBSCRIBE:
+        {
+         SUnsubscribe unsubscribe={};
+         if(!unsubscribe.Unpack(body,problem))
+            return(false);
+         m_collector.End(unsubscribe.symbol_id);
+         return(true);
+        }
+      case FRAME_REQUEST:
+        {
+         SRequest request={};
+         if(!request.Unpack(body,problem))
+            return(false);
+         m_answers.Request(request,Here(request.deadline_us),m_utc_offset_min);
+         return(true);
+        }
+      case FRAME_REFILL:
+        {
+         SRefill refill={};
+         if(!refill.Unpack(body,problem))
+            return(false);
+         m_answers.Refill(refill,Here(refill.deadline_us));
+         return(true);
+        }
+      case FRAME_CANCEL_REQUEST:
+        {
+         SCancelRequest cancel={};
+         if(!cancel.Unpack(body,problem))
+            return(false);
+         m_answers.Cancel(cancel.request_id);
+         return(true);
+        }
+      case FRAME_NEW:
+        {
+         SNew order={};
+         if(!order.Unpack(body,problem))
+            return(false);
+         SendResult(order.command_id,(uint)OUTCOME_DENIED,(uint)DENY_NOT_PERMITTED);
+         return(true);
+        }
+     }
+   return(true);
+  }
+
+bool CApplication::TakeSubscribe(const uchar &body[],string &problem)
+  {
+   SPendingSubscribe pending={};
+   if(!pending.subscribe.Unpack(body,problem))
+      return(false);
+   pending.until_us=m_now_us+APPLICATION_SYNCHRONISE_US;
+   pending.not_before_us=0;
+   if(m_pending.Push(pending))
+      return(true);
+   SStream stream={};
+   RefuseSubscribe(pending.subscribe,(uint)ERROR_CODE_TOO_MANY,
+                   IntegerToString(m_pending.Count())+" subscriptions wait already",stream);
+   if(m_link.m_session.Active() && !m_link.m_session.Send(stream))
+      m_log.Debug("a STREAM could not be sent: "+m_link.m_session.Problem());
+   return(true);
+  }
+
+bool CApplication::TakeQuery(const uchar &body[],string &problem)
+  {
+   SQuery query={};
+   if(!query.Unpack(body,problem))
+      return(false);
+   for(int i=0; i<ArraySize(query.command_ids); i++)
+      SendResult(query.command_ids[i],(uint)OUTCOME_NEVER_SEEN,(uint)DENY_NONE);
+   return(true);
+  }
+
+// The word of a relay that is older than one we have seen does not count.
+bool CApplication::TakeHalt(const uchar &body[],string &problem)
+  {
+   SHalt halt={};
+   if(!halt.Unpack(body,problem))
+      return(false);
+   if(halt.relay_epoch<m_link.m_identity.RelayEpochSeen())
+      return(true);
+   const uint state=KnownTradingState(halt.trading_state);
+   if(state!=m_trading_state)
+      m_log.Info("the relay sets the trading state to "+TradingStateText(state)+": "+PrintableText(halt.reason));
+   m_trading_state=state;
+   m_next_state_us=m_now_us;
+   return(true);
+  }
+
+void CApplication::SendResult(const string command_id,const uint outcome,const uint reason)
+  {
+   if(!m_link.m_session.Active())
+      return;
+   SResult result={};
+   result.command_id=command_id;
+   result.outcome=outcome;
+   if(!m_link.m_identity.CopyIncarnation(result.incarnation))
+      return;
+   result.comment="";
+   result.time_msc=m_clock.ServerTimeMsc();
+   result.utc_offset_min=m_utc_offset_min;
+   result.text="this terminal does not trade yet";
+   result.reason=reason;
+   if(!m_link.m_session.Send(result))
+      m_log.Debug("a RESULT could not be sent: "+m_link.m_session.Problem());
+  }
+
+// A time of the relay's clock on ours.
+long CApplication::Here(const long relay_time_us) const
+  {
+   if(!m_link.m_session.HasClockOffset())
+      return(relay_time_us);
+   const long offset_us=m_link.m_session.ClockOffsetUs();
+   if(offset_us>0 && relay_time_us>LONG_MAX-offset_us)
+      return(LONG_MAX);
+   if(offset_us<0 && relay_time_us<LONG_MIN-offset_us)
+      return(LONG_MIN);
+   return(relay_time_us+offset_us);
+  }
+
+//+------------------------------------------------------------------+
+//| Telling people                                                   |
+//+------------------------------------------------------------------+
+
+void CApplication::TellStream(const string symbol,const SStream &stream,const SGap &gap,const bool has_gap)
+  {
+   if(stream.code!=(uint)ERROR_CODE_OK)
+      m_log.Warning("'"+symbol+"' does not stream: "+stream.text);
+   else
+      if(has_gap)
+         m_log.Warning("'"+symbol+"' begins anew: "+gap.text);
+      else
+         m_log.Info("'"+symbol+"' streams");
+  }
+
+// The line on the chart: what is the matter now, and how much goes through.
+void CApplication::Show(void)
+  {
+   if(m_now_us<m_next_show_us)
+      return;
+   m_next_show_us=m_now_us+APPLICATION_SHOW_EVERY_US;
+   string text=m_link.Status();
+   if(m_link.IsUp() && m_link.m_session.Active())
+      text+=StringFormat(", %d symbols, %I64d ticks",m_collector.Streams(),m_collector.TicksNumbered());
+   if(!m_link.IsUp() && !m_account.Connected())
+      text="waits until the terminal has its trade server";
+   if(!m_link.IsUp() && m_account.Login()==0)
+      text="waits until an account is logged on";
+   if(text==m_shown)
+      return;
+   m_shown=text;
+   Comment("Bridge '"+m_settings.alias+"': "+text);
+  }
+
+#endif // BRIDGE_APP_APPLICATION_MQH

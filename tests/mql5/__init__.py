@@ -1,0 +1,1 @@
+"""The checker, translator and runtime that execute the real MQL5 sources on Linux."""

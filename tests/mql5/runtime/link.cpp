@@ -1,0 +1,201 @@
+#include "link.hpp"
+
+#include <cerrno>
+#include <cstdio>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "clock.hpp"
+#include "journal.hpp"
+#include "program.hpp"
+
+namespace mql::runtime {
+
+namespace {
+
+int the_fd = -1;
+std::string inbox;
+std::size_t inbox_at = 0;
+
+[[noreturn]] void lost() {
+    the_fd = -1;
+    stop_program(EXIT_LINK_LOST, "the host went away");
+}
+
+// Reads once; without `wait`, only what is there. Returns whether anything came.
+bool receive(bool wait) {
+    char buffer[65536];
+    const ssize_t size = recv(the_fd, buffer, sizeof buffer, wait ? 0 : MSG_DONTWAIT);
+    if (size > 0) {
+        inbox.append(buffer, static_cast<std::size_t>(size));
+        return true;
+    }
+    if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
+        return false;
+    }
+    lost();
+}
+
+// Takes one whole frame out of the inbox.
+bool next_frame(char &kind, std::string &body) {
+    std::uint32_t length;
+    if (inbox.size() - inbox_at < 5) {
+        return false;
+    }
+    std::memcpy(&length, inbox.data() + inbox_at, sizeof length);
+    if (inbox.size() - inbox_at < 4 + static_cast<std::size_t>(length)) {
+        return false;
+    }
+    kind = inbox[inbox_at + 4];
+    body.assign(inbox, inbox_at + 5, length - 1);
+    inbox_at += 4 + static_cast<std::size_t>(length);
+    if (inbox_at == inbox.size()) {
+        inbox.clear();
+        inbox_at = 0;
+    }
+    return true;
+}
+
+void send_frame(char kind, const std::string &body) {
+    std::string frame;
+    const std::uint32_t length = static_cast<std::uint32_t>(body.size() + 1);
+    frame.append(reinterpret_cast<const char *>(&length), sizeof length);
+    frame.push_back(kind);
+    frame += body;
+    std::size_t at = 0;
+    while (at < frame.size()) {
+        const ssize_t size =
+            send(the_fd, frame.data() + at, frame.size() - at, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (size > 0) {
+            at += static_cast<std::size_t>(size);
+        } else if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            // The host may be stuck in sending to us: hear it, or both wait for ever.
+            pollfd both{the_fd, POLLIN | POLLOUT, 0};
+            poll(&both, 1, -1);
+            if (both.revents & POLLIN) {
+                receive(false);
+            }
+        } else if (size < 0 && errno == EINTR) {
+            continue;
+        } else {
+            lost();
+        }
+    }
+}
+
+Reader await_answer() {
+    for (;;) {
+        char kind;
+        std::string body;
+        while (next_frame(kind, body)) {
+            if (kind == 'A') {
+                return Reader(std::move(body));
+            }
+            take_event(Reader(std::move(body)));
+        }
+        receive(true);
+    }
+}
+
+}  // namespace
+
+std::string Reader::text() {
+    const std::size_t size = u32();
+    const char *data = take(size);
+    return std::string(data, size);
+}
+
+const char *Reader::take(std::size_t size) {
+    if (size > left()) {
+        stop_program(EXIT_LINK_LOST, "the host sent a frame that is too short");
+    }
+    const char *data = m_bytes.data() + m_at;
+    m_at += size;
+    return data;
+}
+
+void link_open(int fd) { the_fd = fd; }
+bool link_is_open() { return the_fd >= 0; }
+int link_fd() { return the_fd; }
+
+Answer ask(Call call, const Writer &arguments) {
+    if (!link_is_open()) {
+        stop_program(EXIT_LINK_LOST, "a terminal function was called without a host");
+    }
+    Writer question;
+    question.u8(static_cast<std::uint8_t>(call));
+    question.raw(arguments.bytes().data(), arguments.bytes().size());
+    send_frame('Q', question.bytes());
+    Reader body = await_answer();
+    const int error = body.i32();
+    const long long blocked_ms = body.u32();
+    if (blocked_ms > 0) {
+        const long long until_us = clock_us() + blocked_ms * 1000;
+        while (clock_us() < until_us) {
+            wait_until(until_us, Why::BLOCKED);
+        }
+    }
+    return Answer{error, std::move(body)};
+}
+
+long long ask_wait(long long now_us, long long until_us, Why why) {
+    Writer question;
+    question.i64(now_us).i64(until_us).u8(static_cast<std::uint8_t>(why));
+    send_frame('W', question.bytes());
+    Reader body = await_answer();
+    body.i32();
+    body.u32();
+    return body.i64();
+}
+
+void tell(const std::string &json) {
+    if (link_is_open()) {
+        send_frame('J', json);
+    }
+}
+
+bool link_drain() {
+    if (!link_is_open()) {
+        return false;
+    }
+    while (receive(false)) {
+    }
+    bool any = false;
+    char kind;
+    std::string body;
+    while (next_frame(kind, body)) {
+        take_event(Reader(std::move(body)));
+        any = true;
+    }
+    return any;
+}
+
+std::string json_text(const std::string &utf8) {
+    std::string out = "\"";
+    for (const char c : utf8) {
+        const unsigned char byte = static_cast<unsigned char>(c);
+        if (byte == '"' || byte == '\\') {
+            out += '\\';
+            out += c;
+        } else if (byte < 0x20) {
+            char escape[8];
+            std::snprintf(escape, sizeof escape, "\\u%04x", byte);
+            out += escape;
+        } else {
+            out += c;
+        }
+    }
+    return out + "\"";
+}
+
+void journal(const char *kind, const std::string &text) {
+    if (!link_is_open()) {
+        std::fprintf(stderr, "%s: %s\n", kind, text.c_str());
+        return;
+    }
+    tell("{\"event\":" + json_text(kind) + ",\"us\":" + std::to_string(clock_us()) +
+         ",\"text\":" + json_text(text) + "}");
+}
+
+}  // namespace mql::runtime

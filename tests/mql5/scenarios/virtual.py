@@ -1,0 +1,237 @@
+"""The EA and the real relay's side of a link on one virtual clock: the same run every time.
+
+The relay is what ``bridge.relay`` has between a connection and its publisher; the connection
+is a UNIX socket, on which bytes are there as soon as they are sent. Between two waits of the
+EA nothing happens, so an hour costs what is done in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from pathlib import Path
+from typing import Any, Self
+
+from bridge.bus.bodies import read_tick
+from bridge.model.tick import MqlTick
+from bridge.relay import links as relay_links
+from bridge.relay.links import Link, Links
+from bridge.sim.link import Direction
+from bridge.sim.market import Market
+from tests.mql5.host import EaProcess
+from tests.mql5.scenarios.world import ACCOUNT
+from tests.support.bench import Bench, FakeTransport
+
+__all__ = ["KEY", "VirtualRelay", "program_on"]
+
+KEY = bytes(32)
+#: the relay looks at its timers so often
+_TURN_US = 10_000
+#: clocks begin long after zero, as real ones do
+_START_US = 1_000_000_000
+_RECEIVE_SIZE = 65_536
+
+
+class VirtualRelay:
+    """
+    A peer of ``EaProcess``: the relay's links and streams, recording what is published.
+
+    ``cut_after`` ends the next connection behind so many bytes in one direction; ``passed``
+    counts those of the present one. A context manager: while it is there, the relay's modules
+    read the virtual clock.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "relay.sock"
+        self.now_us = 0
+        self.folder = folder
+        self.connections = 0
+        self.passed = dict.fromkeys(Direction, 0)
+        self.published: list[bytes] = []
+        self._budget: tuple[Direction, int] | None = None
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(str(self.path))
+        self._listener.listen(4)
+        self._listener.setblocking(False)
+        self._socket: socket.socket | None = None
+        self._link: Link | None = None
+        self._transport = FakeTransport()
+        self._exit = contextlib.ExitStack()
+        self.bench: Bench
+        self.links: Links
+
+    # --- lives ------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        real = relay_links.now_us
+        self._exit.callback(setattr, relay_links, "now_us", real)
+        relay_links.now_us = lambda: _START_US + self.now_us
+        self._begin(100)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.hang_up()
+        self._listener.close()
+        self._exit.close()
+
+    def restart(self) -> None:
+        """
+        Be a new relay with the checkpoint of the old one; the subscribers are still there.
+        """
+        self.hang_up()
+        self._keep()
+        saved = [stream.save() for stream in self.bench.terminal().streams.values()]
+        self._begin(self.bench.minted)
+        for stream in saved:
+            if stream is not None:
+                self.bench.terminal().restore(stream, _START_US + self.now_us)
+
+    def subscribe(self, symbol: str) -> None:
+        """
+        Have a subscriber for a symbol.
+        """
+        self.bench.terminal().subscribe(symbol)
+
+    def ticks(self, symbol: str) -> list[tuple[int, int, MqlTick]]:
+        """
+        Return epoch, number and tick of what was published.
+        """
+        self._keep()
+        topic = f"tick/demo/{symbol}\0".encode()
+        found = [
+            read_tick(message[len(topic) :])
+            for message in self.published
+            if message.startswith(topic)
+        ]
+        return [(one.epoch, one.seq, MqlTick(*one[2:7], one.flags & 0xFF)) for one in found]
+
+    @property
+    def active(self) -> bool:
+        """
+        Whether the EA is logged on.
+        """
+        return self._link is not None and self._link.logged_on
+
+    # --- faults -----------------------------------------------------------------------------
+
+    def cut_after(self, direction: Direction, size: int) -> None:
+        """
+        End the next connection when so many bytes have passed.
+        """
+        self._budget = (direction, size)
+
+    def hang_up(self) -> None:
+        """
+        End the connection for both.
+        """
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        if self._link is not None:
+            link, self._link = self._link, None
+            link.connection_lost(ConnectionResetError())
+
+    # --- the peer ---------------------------------------------------------------------------
+
+    def run(self, now_us: int) -> bool:
+        """
+        Do what is due; return whether there is something for the EA.
+        """
+        self.now_us = now_us
+        moved = self._accept()
+        moved = self._receive() or moved
+        self.links.tick(_START_US + now_us)
+        return self._send() or moved
+
+    def next_deadline(self) -> int:
+        """
+        Return when it wants to run again.
+        """
+        return self.now_us + _TURN_US
+
+    # --- inside -----------------------------------------------------------------------------
+
+    def _begin(self, minted: int) -> None:
+        self.bench = Bench(self.folder)
+        self.bench.minted = minted
+        self.links = Links(self.bench.terminals, self.bench.settings, 7, "relay")
+
+    def _keep(self) -> None:
+        self.published += self.bench.socket.sent
+        self.bench.socket.sent.clear()
+
+    def _accept(self) -> bool:
+        try:
+            connection, _ = self._listener.accept()
+        except BlockingIOError:
+            return False
+        self.hang_up()
+        connection.setblocking(False)
+        self._socket = connection
+        self.connections += 1
+        self.passed = dict.fromkeys(Direction, 0)
+        self._transport = FakeTransport()
+        self._link = Link(self.links)
+        self._link.connection_made(self._transport)
+        return True
+
+    def _receive(self) -> bool:
+        moved = False
+        while self._socket is not None and self._link is not None:
+            try:
+                data = self._socket.recv(_RECEIVE_SIZE)
+            except BlockingIOError:
+                break
+            except OSError:
+                data = b""
+            moved = True
+            part, cut = self._within_budget(Direction.TO_RELAY, data)
+            if part:
+                self._link.get_buffer(-1)[: len(part)] = part
+                self._link.buffer_updated(len(part))
+            if cut or not data:
+                self._send()
+                self.hang_up()
+        return moved
+
+    def _send(self) -> bool:
+        data, self._transport.written = bytes(self._transport.written), bytearray()
+        if self._socket is None:
+            return False
+        part, cut = self._within_budget(Direction.TO_TERMINAL, data)
+        if part:
+            # A write to somebody who is gone fails here, and is seen by the next read.
+            with contextlib.suppress(OSError):
+                self._socket.sendall(part)
+        if cut or self._transport.closing:
+            self.hang_up()
+            return True
+        return bool(part)
+
+    def _within_budget(self, direction: Direction, data: bytes) -> tuple[bytes, bool]:
+        cut = False
+        if self._budget is not None and self._budget[0] is direction:
+            left = self._budget[1] - self.passed[direction]
+            cut = len(data) >= left and bool(data)
+            if cut:
+                data, self._budget = data[:left], None
+        self.passed[direction] += len(data)
+        return data, cut
+
+
+def program_on(relay: Any, binary: Path, market: Market, folder: Path, **options: Any) -> EaProcess:
+    """
+    Return an EA that dials a relay with a path, on the virtual clock; not started yet.
+    """
+    process = EaProcess(
+        binary,
+        market=market,
+        account=ACCOUNT,
+        # Without the pump an hour has ten times fewer waits in it.
+        inputs={"InpAlias": "demo", "InpKey": KEY.hex(), "InpRelayPort": 5555, "InpPumpMs": 0},
+        options={"unix_socket": relay.path, **options},
+        clock="virtual",
+        folder=folder,
+    )
+    process.peers.append(relay)
+    return process
