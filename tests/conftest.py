@@ -23,8 +23,9 @@ hypothesis.settings.register_profile(
 
 def pytest_configure(config):
     hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "bridge"))
-    given = os.environ.get("BRIDGE_TEST_SEED")
-    config.stash[_SEED] = int(given) if given else secrets.randbelow(2**32)
+    # Kept in the environment: parallel workers are to have the same one.
+    given = os.environ.setdefault("BRIDGE_TEST_SEED", str(secrets.randbelow(2**32)))
+    config.stash[_SEED] = int(given)
 
 
 def pytest_report_header(config):

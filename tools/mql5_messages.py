@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import Final, NamedTuple
 
@@ -58,7 +59,8 @@ _GENERATED: Final = """\
 """
 _ABOUT: Final = """\
 // All messages, and all structures inside of messages; fields have the names and the order of
-// docs/reference/wire-protocol.md. Declare with "={}": locals are garbage.
+// docs/reference/wire-protocol.md. Locals are garbage: declare with "={}" those that have no
+// constructor. One has those that "={}" may not be used for: dynamic arrays, texts further inside.
 //   bool Pack(uchar &body[],string &problem) const   fields to the body; false: a field is
 //                                                    out of range, a defect of the caller
 //   bool Unpack(const uchar &body[],string &problem) body to fields; false: BAD_MESSAGE, the
@@ -179,10 +181,54 @@ def _body(lines: tuple[str, ...], name: str) -> list[str]:
     return ["   " + line.replace("NAME", f'"{name}"') for line in lines]
 
 
+_DECLARED: Final = re.compile(r"(\w+) +(\w+)(\[\d*\])?;")
+
+
+def _declared(fields: tuple[tuple[str, Field], ...]) -> list[tuple[str, str, str]]:
+    # Type, name and dimension ("", "[16]", "[]") of each member.
+    lines = [line for part, field in fields for line in _kind(part, field).declare]
+    matches = [match for line in lines if (match := _DECLARED.match(line)) is not None]
+    return [(match[1], match[2], match[3] or "") for match in matches]
+
+
+def _takes_braces(fields: tuple[tuple[str, Field], ...]) -> bool:
+    # What the reference shows with ={}: no dynamic array, no structure with texts inside.
+    inner = {f"S{name}": structure.fields for name, structure, _ in _STRUCTURES}
+    declared = _declared(fields)
+    return not any(
+        dimension == "[]"
+        or (mql_type in inner and any(of == "string" for of, *_ in _declared(inner[mql_type])))
+        for mql_type, _, dimension in declared
+    )
+
+
+def _constructor(name: str, fields: tuple[tuple[str, Field], ...]) -> list[str]:
+    values = {"string": '""', "bool": "false", "double": "0.0"}
+    given = []
+    body = []
+    for mql_type, member, dimension in _declared(fields):
+        if dimension == "[]":
+            continue
+        if dimension:
+            body.append(f"   ArrayInitialize({member},0);")
+        elif mql_type.startswith("S"):
+            body.append(f"   ZeroMemory({member});")
+        else:
+            given.append(f"{member}({values.get(mql_type, '0')})")
+    head = f"S{name}::S{name}(void)"
+    lines = [head] if not given else [f"{head} : {given[0]},"]
+    lines += [f"{' ' * len(head)}   {one}," for one in given[1:]]
+    lines[-1] = lines[-1].removesuffix(",")
+    return [*lines, "  {", *body, "  }", ""]
+
+
 def _struct(name: str, about: str, fields: tuple[tuple[str, Field], ...], *, message: bool) -> str:
     kinds = [(part, _kind(part, field)) for part, field in fields]
     lines = [*(f"// {line}" for line in textwrap.wrap(about, 92)), f"struct S{name}", "  {"]
     lines += ["   " + line for _, kind in kinds for line in kind.declare]
+    begins = not _takes_braces(fields)
+    if begins:
+        lines.append(f"{'':21}S{name}(void);")
     if message:
         lines += [
             "   bool              Pack(uchar &body[],string &problem) const;",
@@ -194,6 +240,8 @@ def _struct(name: str, about: str, fields: tuple[tuple[str, Field], ...], *, mes
             "   void              Read(CMsgPackReader &reader,const string name);",
         ]
     lines += ["  };", ""]
+    if begins:
+        lines += _constructor(name, fields)
     write = [line for part, kind in kinds for line in _body(kind.write, part)]
     read = [line for part, kind in kinds for line in _body(kind.read, part)]
     has_items = any("items" in line for line in read)

@@ -198,7 +198,7 @@ class Answers:
         except _Problem as problem:
             self._refuse(refill.request_id, 0, problem)
             return
-        self._market.select(refill.symbol, True)
+        self._reader.select(refill.symbol)
         self._open.append(_Open(refill.request_id, deadline_us, _Ticks(self._reader, refill)))
 
     def cancel(self, request_id: int) -> None:
@@ -301,6 +301,7 @@ class Answers:
         }
 
     def _tick(self, symbol: str, utc_offset_min: int) -> dict[str, Any]:
+        self._reader.select(symbol)
         tick, error = self._market.tick(symbol)
         if tick is None:
             if error == MqlError.MARKET_LASTTIME_UNKNOWN:

@@ -19,6 +19,9 @@ _JITTER: Final = 0.2
 _STABLE_US: Final = 1_000_000
 #: After a logout that a person must act on.
 _REFUSED_MS: Final = 10_000
+#: After another program with our identity took our place: dialling at once would throw it out
+#: in turn, for ever.
+_TWIN_MS: Final = 60_000
 #: Before the logon anybody may have said "retry after": nobody has proved anything yet.
 _RETRY_AFTER_MAX_MS: Final = 60_000
 
@@ -49,4 +52,6 @@ class BackOff:
             delay_ms = max(delay_ms, min(closed.retry_after_ms, _RETRY_AFTER_MAX_MS))
         if closed is not None and closed.code >= LogoutCode.UNKNOWN_KEY:
             delay_ms = max(delay_ms, _REFUSED_MS * self._random.uniform(1, 1 + _JITTER))
+        if closed is not None and closed.by_peer and closed.code == LogoutCode.REPLACED:
+            delay_ms = max(delay_ms, _TWIN_MS)
         return int(delay_ms * 1000)

@@ -146,11 +146,12 @@ class TickCollector:
 
     def end(self, symbol_id: int) -> None:
         """
-        Stop a stream and forget its id; an unknown id means nothing.
+        Stop a stream and forget its id, and give its symbol back; an unknown id means nothing.
         """
         stream = self._by_id.pop(symbol_id, None)
         if stream is not None:
             stream.give_up()
+            self.reader.release(stream.symbol)
             if stream.queued:
                 self._ready.remove(stream)
                 stream.queued = False
@@ -290,7 +291,7 @@ class TickCollector:
         symbol = subscribe.symbol
         if subscribe.kind != StreamKind.TICK:
             raise StreamRefused(ErrorCode.UNSUPPORTED, "this terminal streams ticks only")
-        error = self.reader.source.select(symbol, True)
+        error = self.reader.select(symbol)
         if error == MqlError.MARKET_UNKNOWN_SYMBOL:
             raise StreamRefused(
                 ErrorCode.UNKNOWN_SYMBOL,

@@ -137,6 +137,13 @@ class TickHistory:
         store.selected = on
         return MqlError.SUCCESS
 
+    def is_selected(self, symbol: str) -> bool:
+        """
+        Tell whether a symbol is in Market Watch (``SYMBOL_SELECT``); an unknown one is not.
+        """
+        store = self._stores.get(symbol)
+        return store is not None and store.selected
+
     def copy_ticks(
         self, symbol: str, flags: int = CopyTicks.ALL, from_msc: int = 0, count: int = 0
     ) -> CopyTicksResult:

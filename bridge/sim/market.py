@@ -61,6 +61,7 @@ class Market:
             history = TickHistory(self.specs, seed=seed, max_ticks=max_ticks)
         self.history = history
         self._selected: set[str] = set()
+        self._newest_msc = 0
         for spec in specs:
             if spec.select:
                 self.select(spec.name, True)
@@ -69,10 +70,19 @@ class Market:
         """
         Do what ``SymbolSelect`` does; 0 or an error.
         """
+        if not on:
+            # What its ticks told of the server's time stays known.
+            self._newest_msc = self.time_current_msc()
         error = self.history.select(symbol, on)
         if not error:
             (self._selected.add if on else self._selected.discard)(symbol)
         return error
+
+    def is_selected(self, symbol: str, /) -> bool:
+        """
+        Tell what ``SYMBOL_SELECT`` does.
+        """
+        return self.history.is_selected(symbol)
 
     def copy_ticks(
         self, symbol: str, flags: int = CopyTicks.ALL, from_msc: int = 0, count: int = 0
@@ -91,10 +101,11 @@ class Market:
 
     def time_current_msc(self) -> int:
         """
-        Return the time of the newest tick of the selected symbols, 0 without one.
+        Return the time of the newest tick of symbols while they were selected, 0 without one.
         """
         times = (self.history.symbol_info_tick(symbol).tick for symbol in self._selected)
-        return max((tick.time_msc for tick in times if tick is not None), default=0)
+        newest_msc = max((tick.time_msc for tick in times if tick is not None), default=0)
+        return max(newest_msc, self._newest_msc)
 
     def names(self, group: str = "*") -> list[str]:
         """

@@ -30,6 +30,8 @@ from bridge.model.enums import AccountMarginMode, AccountTradeMode
 from bridge.sim.answers import Answers
 from bridge.sim.backoff import BackOff
 from bridge.sim.collector import TickCollector, refuse
+from bridge.sim.meter import LoopMeter
+from bridge.sim.trading import Trading
 from bridge.wire.events import Closed, LoggedOn
 from bridge.wire.messages import (
     Busy,
@@ -41,7 +43,6 @@ from bridge.wire.messages import (
     Query,
     Refill,
     Request,
-    Result,
     Subscribe,
     TerminalState,
     Unsubscribe,
@@ -56,11 +57,9 @@ from bridge.wire.spec import (
     VERSION_MIN,
     BusyKind,
     Capability,
-    DenyReason,
     ErrorCode,
     FrameType,
     LogoutCode,
-    OrderOutcome,
     Permission,
     Role,
     StreamKind,
@@ -163,10 +162,6 @@ class TerminalCore:
         self.ping_last_us = 20_000
         #: fault: nothing is sent any more, not even heartbeats, while everything else goes on
         self.muted = False
-        #: whether orders may pass, as the relay last said with HALT
-        self.trading_state = TradingState.ACTIVE
-        #: newest fencing epoch of a relay; an older relay is refused
-        self.relay_epoch_seen = 0
         #: sessions that were opened, and the end of the last one
         self.logons = 0
         self.last_closed: Closed | None = None
@@ -174,6 +169,8 @@ class TerminalCore:
         self._key = key
         self._key_id = key_id
         self._incarnation = incarnation
+        self._trading = Trading(incarnation)
+        self._meter = LoopMeter()
         self._commit_counter = commit_counter
         self._role = role
         self._program = program
@@ -193,10 +190,6 @@ class TerminalCore:
         self._blocked_until_us = 0
         self._page_turn = False
         self._next_state_us = 0
-        self._polled_us: int | None = None
-        self._expected_us: int | None = None
-        self._interval_us = 0
-        self._lag_us = 0
         self._answer: dict[type[Message], Callable[[Any], None]] = {
             Subscribe: self._receive_subscribe,
             Unsubscribe: self._receive_unsubscribe,
@@ -218,6 +211,20 @@ class TerminalCore:
         Whether a session is open.
         """
         return self._session is not None and self._session.state is State.ACTIVE
+
+    @property
+    def trading_state(self) -> TradingState:
+        """
+        Whether orders may pass, as the relay last said with WELCOME or HALT.
+        """
+        return self._trading.state
+
+    @property
+    def relay_epoch_seen(self) -> int:
+        """
+        The newest fencing epoch of a relay; an older relay is refused.
+        """
+        return self._trading.relay_epoch_seen
 
     @property
     def closing(self) -> bool:
@@ -295,11 +302,13 @@ class TerminalCore:
 
     def log_out(self, text: str) -> None:
         """
-        End the session in order; the caller flushes and closes the connection.
+        End the session in order, and leave Market Watch as it was found; the caller flushes
+        and closes the connection.
         """
         if self._session is not None:
             self._session.logout(LogoutCode.SHUTTING_DOWN, text)
             self._take_events(self._session)
+        self.collector.reader.release_all()
 
     # --- the pump ------------------------------------------------------------------------
 
@@ -308,7 +317,7 @@ class TerminalCore:
         Do what is due. Call it when data came, at ``next_deadline`` and, like the EA's timer,
         every 10 ms: ticks are found by looking for them.
         """
-        self._measure(now_us)
+        self._meter.turned(now_us)
         self._now_us = max(self._now_us, now_us)
         if now_us < self._blocked_until_us:
             return
@@ -337,8 +346,9 @@ class TerminalCore:
         """
         Return when ``poll`` wants to be called next, apart from looking for ticks.
         """
-        self._expected_us = self._deadline()
-        return self._expected_us
+        deadline_us = self._deadline()
+        self._meter.expect(deadline_us)
+        return deadline_us
 
     def data_to_send(self, limit: int = SEND_LIMIT) -> bytes:
         """
@@ -437,7 +447,8 @@ class TerminalCore:
             elif isinstance(event, LoggedOn):
                 self.logons += 1
                 self._active_since_us = self._now_us
-                self.relay_epoch_seen = max(self.relay_epoch_seen, session.relay_epoch)
+                self._trading.welcomed(event.welcome, session.relay_epoch)
+                self._next_state_us = self._now_us
             elif isinstance(event, Message):
                 answer = self._answer.get(type(event))
                 if answer is not None:
@@ -590,18 +601,16 @@ class TerminalCore:
         self._answers.cancel(cancel.request_id)
 
     def _receive_new(self, new: New) -> None:
-        self._send(self._result(new.command_id, OrderOutcome.DENIED, DenyReason.NOT_PERMITTED))
+        time_msc = self._server_time_msc()
+        self._send(self._trading.denied(new.command_id, time_msc, self.utc_offset_min))
 
     def _receive_query(self, query: Query) -> None:
+        time_msc = self._server_time_msc()
         for command_id in query.command_ids:
-            self._send(self._result(command_id, OrderOutcome.NEVER_SEEN, DenyReason.NONE))
+            self._send(self._trading.never_seen(command_id, time_msc, self.utc_offset_min))
 
     def _receive_halt(self, halt: Halt) -> None:
-        try:
-            self.trading_state = TradingState(halt.trading_state)
-        except ValueError:
-            # A state of a later version: the safe one.
-            self.trading_state = TradingState.HALTED
+        self._trading.halt(halt)
         self._next_state_us = self._now_us
 
     def _here(self, relay_time_us: int) -> int:
@@ -609,32 +618,6 @@ class TerminalCore:
         session = self._session
         offset = None if session is None else session.clock_offset_us
         return relay_time_us + (offset or 0)
-
-    def _result(self, command_id: str, outcome: OrderOutcome, reason: DenyReason) -> Result:
-        return Result(
-            command_id=command_id,
-            outcome=int(outcome),
-            incarnation=self._incarnation,
-            replayed=False,
-            evidence=0,
-            retcode=0,
-            retcode_external=0,
-            deal=0,
-            order=0,
-            position=0,
-            volume=0.0,
-            price=0.0,
-            bid=0.0,
-            ask=0.0,
-            comment="",
-            request_id=0,
-            time_msc=self._server_time_msc(),
-            utc_offset_min=self.utc_offset_min,
-            error=0,
-            text="this terminal does not trade yet",
-            deals=(),
-            reason=int(reason),
-        )
 
     # --- inside: time ------------------------------------------------------------------------
 
@@ -650,22 +633,14 @@ class TerminalCore:
         session.terminal_state = TerminalState(
             int(self.permissions),
             int(self.trading_state),
-            min(self._interval_us, _U32_MAX),
-            min(self._lag_us, _U32_MAX),
+            self._meter.interval_us,
+            self._meter.lag_us,
             self._server_time_msc(),
             self.utc_offset_min,
             self.ping_last_us,
             len(self.collector),
             min(session.market_in_flight, _U32_MAX),
         )
-
-    def _measure(self, now_us: int) -> None:
-        if self._polled_us is not None and now_us > self._polled_us:
-            self._interval_us += (now_us - self._polled_us - self._interval_us) // 8
-        if self._expected_us is not None:
-            self._lag_us = max(0, now_us - self._expected_us)
-        self._polled_us = now_us
-        self._expected_us = None
 
     def _deadline(self) -> int:
         if self._now_us < self._blocked_until_us:

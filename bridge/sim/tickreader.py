@@ -3,6 +3,9 @@
 MQL5's ``CopyTicks`` may return ticks and be incomplete all the same: then it leaves an error.
 Such an answer is not taken. It may also block, for up to 45 s, while a symbol is synchronised:
 ``may_block`` tells when to send BUSY first.
+
+Only symbols in Market Watch can be read. The reader remembers which ones it put there, to take
+them out again: the others are the user's.
 """
 
 from __future__ import annotations
@@ -43,6 +46,11 @@ class TickSource(Protocol):
     def select(self, symbol: str, on: bool, /) -> int:  # noqa: FBT001  # SymbolSelect's argument
         """
         ``SymbolSelect``: 0 or an error.
+        """
+
+    def is_selected(self, symbol: str, /) -> bool:
+        """
+        ``SYMBOL_SELECT``.
         """
 
     def copy_ticks(
@@ -87,6 +95,8 @@ class TickReader:
         #: reads whose answer was not taken
         self.refused = 0
         self._synchronised: set[str] = set()
+        #: put into Market Watch by us
+        self._selected: set[str] = set()
         self._blocked_ms = 0
 
     def may_block(self, symbol: str) -> bool:
@@ -100,6 +110,33 @@ class TickReader:
         After an outage of the trade server's link every symbol may block again.
         """
         self._synchronised.clear()
+
+    def select(self, symbol: str) -> int:
+        """
+        Put a symbol into Market Watch if it is not there; 0 or an error.
+        """
+        if self.source.is_selected(symbol):
+            return 0
+        error = self.source.select(symbol, True)
+        if not error:
+            self._selected.add(symbol)
+        return error
+
+    def release(self, symbol: str) -> None:
+        """
+        Take a symbol out of Market Watch that ``select`` put there.
+        """
+        if symbol in self._selected:
+            self._selected.remove(symbol)
+            self._synchronised.discard(symbol)
+            self.source.select(symbol, False)
+
+    def release_all(self) -> None:
+        """
+        Leave Market Watch as it was found.
+        """
+        for symbol in tuple(self._selected):
+            self.release(symbol)
 
     def take_blocked_ms(self) -> int:
         """
@@ -119,7 +156,7 @@ class TickReader:
             self.refused += 1
             self._synchronised.discard(symbol)
             if result.error == MqlError.MARKET_NOT_SELECTED:
-                self.source.select(symbol, True)
+                self.select(symbol)
             return None
         self._synchronised.add(symbol)
         return result.ticks

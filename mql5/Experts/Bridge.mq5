@@ -6,7 +6,6 @@
 // Everything is in CApplication; this file has the inputs, their checks, and the event handlers.
 
 #property copyright   "mt5-zmq-bridge contributors, MIT licence"
-#property link        "https://github.com/mt5-zmq-bridge/mt5-zmq-bridge"
 #property version     "0.10"
 #property description "Streams ticks to the mt5-zmq-bridge relay, and answers what it asks."
 #property description "Allow the relay's address first: Tools > Options > Expert Advisors > Allow WebRequest for listed URL."
@@ -158,11 +157,6 @@ void OnTick(void)
   }
 
 void OnTimer(void)
-  {
-   Poll();
-  }
-
-void OnBookEvent(const string &symbol)
   {
    Poll();
   }

@@ -189,32 +189,32 @@ bool SameAgain(const int type,const uchar &body[],uchar &packed[],string &proble
         }
       case FRAME_REQUEST:
         {
-         SRequest message={};
+         SRequest message;
          return(message.Unpack(body,problem) && message.Pack(packed,problem));
         }
       case FRAME_PAGE:
         {
-         SPage message={};
+         SPage message;
          return(message.Unpack(body,problem) && message.Pack(packed,problem));
         }
       case FRAME_NEW:
         {
-         SNew message={};
+         SNew message;
          return(message.Unpack(body,problem) && message.Pack(packed,problem));
         }
       case FRAME_QUERY:
         {
-         SQuery message={};
+         SQuery message;
          return(message.Unpack(body,problem) && message.Pack(packed,problem));
         }
       case FRAME_RESULT:
         {
-         SResult message={};
+         SResult message;
          return(message.Unpack(body,problem) && message.Pack(packed,problem));
         }
       case FRAME_EVENT:
         {
-         SEvent message={};
+         SEvent message;
          return(message.Unpack(body,problem) && message.Pack(packed,problem));
         }
      }
@@ -321,7 +321,7 @@ void CheckSessions(void)
      {
       uchar frame[];
       int code=-1;
-      SSessionEvent event={};
+      SSessionEvent event;
       int count=HexToBytes(g_vectors_refused[i+2],frame);
       if(LogOn(session) && count>0)
         {

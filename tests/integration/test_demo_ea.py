@@ -5,20 +5,32 @@ The demo with the Expert Advisor itself as its terminal.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from bridge.cli import main
 from bridge.cli.demo import expert
+from tests.mql5 import building
 from tests.mql5.scenarios.expert import why_not
 from tests.support.processes import run_bridge
 
+EXPERT = Path(__file__).resolve().parents[2] / "mql5" / "Experts" / "Bridge.mq5"
 needs_compiler = pytest.mark.skipif(bool(why_not()), reason=why_not())
+
+
+@pytest.fixture(scope="module")
+def built():
+    """
+    Build the EA before: how long the compiler takes is not what the demo is measured by.
+    """
+    building.build(EXPERT, mode="plain")
 
 
 @needs_compiler
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(300, func_only=True)
+@pytest.mark.usefixtures("built")
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -178,9 +178,10 @@ class CallAnalysis(AnalysisBase):
 
     def _argument_distance(self, parameter: ParameterSymbol, argument: tree.Expression) -> int:
         source, to = argument.type, parameter.type
+        if isinstance(to, ArrayType) and isinstance(source, ArrayType):
+            return _EXACT if to.element in {source.element, ANY} else _NEVER
         if isinstance(to, ArrayType) or isinstance(source, ArrayType):
-            fits = isinstance(to, ArrayType) and isinstance(source, ArrayType)
-            return _EXACT if fits and to.element in {source.element, ANY} else _NEVER
+            return _NEVER
         if parameter.reference:
             return self._reference_distance(parameter, argument)
         if source is to:

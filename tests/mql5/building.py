@@ -9,7 +9,6 @@ others wait for it; all processes together run two compilers at a time.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
 import hashlib
 import json
@@ -24,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from tests.mql5 import header
+from tests.mql5 import header, posix
 from tests.mql5.codegen import translate
 from tests.mql5.frontend import compile_unit
 
@@ -266,7 +265,7 @@ def _locked(key: str) -> Iterator[None]:
     folder = BUILD / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / key).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        posix.lock(lock)
         yield
 
 
@@ -277,11 +276,10 @@ def _slot(key: str) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         locks = [stack.enter_context((folder / f"slot{i}").open("w")) for i in range(_JOBS)]
         for lock in locks:
-            with contextlib.suppress(BlockingIOError):
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if posix.try_to_lock(lock):
                 break
         else:
-            fcntl.flock(locks[int(key, 16) % _JOBS], fcntl.LOCK_EX)
+            posix.lock(locks[int(key, 16) % _JOBS])
         yield
 
 

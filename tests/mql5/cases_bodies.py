@@ -100,7 +100,7 @@ class CLater { public: void Run(void) {} };
 """
 
 
-def in_body(text):
+def in_body(text: str) -> str:
     return f"{HEAD}void Work(void)\n  {{{NAMES}{text}\n  }}\n{TAIL}"
 
 

@@ -166,13 +166,13 @@ def _size_of_struct(of: ClassType) -> int | None:
     symbol = of.symbol
     if symbol.kind == "class":
         return None
-    sizes = [
-        size_of(field.type)
-        for field in symbol.fields.values()
-        if not field.kind.startswith("static")
-    ]
+    types = [field.type for field in symbol.fields.values() if not field.kind.startswith("static")]
     if symbol.base is not None:
-        sizes.append(size_of(symbol.base.type))
-    if None in sizes:
-        return None
+        types.append(symbol.base.type)
+    sizes: list[int] = []
+    for part in types:
+        size = size_of(part)
+        if size is None:
+            return None
+        sizes.append(size)
     return max(sizes, default=0) if symbol.kind == "union" else sum(sizes)

@@ -18,8 +18,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
 import socket
 import struct
 import subprocess
@@ -236,7 +234,7 @@ class EaProcess:
         """
         SIGKILL, as when the terminal is killed; returns when the process is gone.
         """
-        self._process.send_signal(signal.SIGKILL)
+        self._process.kill()
         self._process.wait(WITHIN_S)
         if self._virtual:
             self._ended()
@@ -548,7 +546,7 @@ class EaProcess:
     def _end_process(self) -> None:
         if self._process.poll() is None:
             # Its own session: only this process gets the signal.
-            os.kill(self._process.pid, signal.SIGKILL)
+            self._process.kill()
             self._process.wait(WITHIN_S)
         if self._thread is not None:
             self._thread.join(WITHIN_S)

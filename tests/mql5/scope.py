@@ -100,8 +100,8 @@ def _made(manifest: Manifest) -> Api:
             symbol.fields[name] = VariableSymbol(
                 name, of if size is None else array_of(of, size), "field", owner=symbol
             )
-    for name, (type_name, value) in manifest.constants.items():
-        api.values[name] = ConstantSymbol(name, api.types[type_name], value, "api")
+    for name, (type_name, constant) in manifest.constants.items():
+        api.values[name] = ConstantSymbol(name, api.types[type_name], constant, "api")
     for name, type_name in manifest.variables.items():
         api.values[name] = VariableSymbol(name, api.types[type_name], "predefined", const=True)
     for name, type_name in manifest.macros.items():

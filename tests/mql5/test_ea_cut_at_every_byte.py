@@ -19,7 +19,10 @@ from tests.support.terminal import make_market, tick_of
 pytestmark = [
     pytest.mark.skipif(bool(why_not()), reason=why_not()),
     pytest.mark.slow,
-    pytest.mark.timeout(1_800 if os.environ.get("BRIDGE_EA_MODES") == "all" else 120),
+    # Building is not what may take no longer.
+    pytest.mark.timeout(
+        1_800 if os.environ.get("BRIDGE_EA_MODES") == "all" else 120, func_only=True
+    ),
 ]
 SYMBOL = "EURUSD"
 #: ticks of a session, in steps: several frames, several ticks in one millisecond

@@ -18,6 +18,8 @@ from tests.mql5.scenarios.world import Worlds
 pytestmark = [
     pytest.mark.skipif(bool(why_not()), reason=why_not()),
     pytest.mark.slow,
+    # Building is not what may take no longer.
+    pytest.mark.timeout(120, func_only=True),
 ]
 SYMBOLS = 50
 TICKS = 100_000

@@ -355,6 +355,68 @@ CASES = [
         "void Take(const int of) { Print(of); }\n" + body("Take(TRADE_TRANSACTION_REQUEST); //!"),
     ),
     case(
+        "braces for a dynamic array",
+        "R602",
+        "struct SPage\n{\n   int size;\n   uchar data[];\n   SPage() : size(0) {}\n};\n"
+        + body("SPage page;", "Print(page.size);"),
+        "struct SPage\n{\n   int size;\n   uchar data[];\n};\n"
+        + body("SPage page={}; //!", "Print(page.size);"),
+    ),
+    case(
+        "braces for a text",
+        "R602",
+        "struct SOne\n{\n   string a;\n   int b[4];\n};\n" + body("SOne one={};", "Print(one.a);"),
+        "struct SOne\n{\n   string a;\n};\nstruct STwo\n{\n   SOne one;\n};\n"
+        + body("STwo two={}; //!", "Print(two.one.a);"),
+    ),
+    case(
+        "braces for a pointer and for an object",
+        "R602",
+        "class COne {};\nstruct STwo\n{\n   COne *one;\n   STwo() : one(NULL) {}\n};\n"
+        + body("STwo two;", "Print(two.one==NULL);"),
+        "class COne {};\nstruct STwo\n{\n   COne *one;\n};\nstruct SThree\n{\n   COne one;\n};\n"
+        + body("STwo two={}; //!", "SThree three={}; //!", "Print(two.one==GetPointer(three.one));"),
+    ),
+    case(
+        "a struct's field without a value",
+        "R503",
+        "struct SOne\n{\n   int a;\n   SOne() : a(1) {}\n};\n",
+        "struct SOne\n{\n   int a;\n   SOne() {} //!\n};\n",
+    ),
+    case(
+        "a static object",
+        "R603",
+        "class CTable {};\nCTable g_table;\nclass COne\n{\npublic:\n   static int s_count;\n};\n"
+        "int COne::s_count=0;\n",
+        "class CTable {};\nclass COne\n{\npublic:\n   static CTable s_table; //!\n};\n"
+        "CTable COne::s_table;\n",
+    ),
+    case(
+        "pointers to const",
+        "R604",
+        "class COne {};\nCOne *g_one=NULL;\n"
+        "bool IsOne(COne *one) { return(one==g_one); }\nbool IsNone(const COne *one) { return(one==NULL); }\n",
+        "class COne {};\nCOne *g_one=NULL;\nbool IsOne(const COne *one) { return(one==g_one); } //!\n",
+    ),
+    case(
+        "hexadecimal numbers beside 64 bits",
+        "R605",
+        "uint Low(const ulong x) { return((uint)(x&UINT_MAX)); }\n"
+        + body("uint x=0xFFFFFFFF;", "ulong y=0x7FFFFFFF;", "ulong z=0x8000000000000000;",
+               "Print(Low(y|z|4294967295),x==0x80000000);"),
+        "ulong Low(const ulong x) { return(_Digits>1 ? x : 0xFFFFFFFF); } //!\n"
+        "ulong High() { return(0x80000000); } //!\n"
+        + body("ulong y=0xFFFFFFFF; //!", "y=y&0x80000000; //!", "y=0x80000001; //!",
+               "Print(Low(0xFFFFFFFF)+High(),y<=(ulong)0xFFFFFFFF); //!"),
+    ),
+    case(
+        "a variable called like a function",
+        "R606",
+        'class CLog {};\nclass COne\n{\npublic:\n   string Symbol(CLog *lines) { return(lines==NULL ? "a" : "b"); }\n};\n',
+        'class CLog {};\nstring Name(CLog *log) { return(log==NULL ? "a" : "b"); } //!\n'
+        + body("int round=1; //!", "Print(round);"),
+    ),
+    case(
         "a property as an index",
         "R601",
         body("int all[4]={1,2,3,4};", "Print(all[ORDER_TYPE_SELL]);"),

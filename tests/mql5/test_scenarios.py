@@ -22,6 +22,8 @@ from tests.mql5.scenarios.world import PythonTerminal, Worlds
 
 assert steps_ea.__all__
 
+# Building is not what may take no longer.
+pytestmark = pytest.mark.timeout(120, func_only=True)
 needs_compiler = pytest.mark.skipif(bool(why_not()), reason=why_not())
 EVERYTHING = os.environ.get("BRIDGE_EA_MODES") == "all"
 #: Of which nobody can foresee how often what is said: there a link breaks in the middle.

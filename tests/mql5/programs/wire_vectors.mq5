@@ -104,13 +104,13 @@ string Repacked(const int type,const uchar &body[])
         }
       case FRAME_REQUEST:
         {
-         SRequest message={};
+         SRequest message;
          sound=message.Unpack(body,problem) && message.Pack(packed,problem);
          break;
         }
       case FRAME_PAGE:
         {
-         SPage message={};
+         SPage message;
          sound=message.Unpack(body,problem) && message.Pack(packed,problem);
          break;
         }
@@ -122,25 +122,25 @@ string Repacked(const int type,const uchar &body[])
         }
       case FRAME_NEW:
         {
-         SNew message={};
+         SNew message;
          sound=message.Unpack(body,problem) && message.Pack(packed,problem);
          break;
         }
       case FRAME_QUERY:
         {
-         SQuery message={};
+         SQuery message;
          sound=message.Unpack(body,problem) && message.Pack(packed,problem);
          break;
         }
       case FRAME_RESULT:
         {
-         SResult message={};
+         SResult message;
          sound=message.Unpack(body,problem) && message.Pack(packed,problem);
          break;
         }
       case FRAME_EVENT:
         {
-         SEvent message={};
+         SEvent message;
          sound=message.Unpack(body,problem) && message.Pack(packed,problem);
          break;
         }
@@ -185,17 +185,17 @@ bool SendBody(const int type,const uchar &body[])
         }
       case FRAME_PAGE:
         {
-         SPage message={};
+         SPage message;
          return(message.Unpack(body,problem) && g_session.Send(message));
         }
       case FRAME_RESULT:
         {
-         SResult message={};
+         SResult message;
          return(message.Unpack(body,problem) && g_session.Send(message));
         }
       case FRAME_EVENT:
         {
-         SEvent message={};
+         SEvent message;
          return(message.Unpack(body,problem) && g_session.Send(message));
         }
      }
@@ -211,7 +211,7 @@ string Status(void)
    text+=StringFormat(" capabilities=%I64u epoch=%I64u rtt=%I64d",g_session.Capabilities(),g_session.RelayEpoch(),g_session.RttUs());
    if(g_session.HasClockOffset())
       text+=StringFormat(" offset=%I64d",g_session.ClockOffsetUs());
-   SSessionEvent event={};
+   SSessionEvent event;
    while(g_session.NextEvent(event))
      {
       if(event.kind==SESSION_EVENT_CLOSED)

@@ -12,7 +12,16 @@ from typing import Final
 from tests.mql5.findings import Finding
 from tests.mql5.lexer import Token
 from tests.mql5.manifest import Manifest
-from tests.mql5.rules import calls, effects, initialisation, numbers, program, results, texts
+from tests.mql5.rules import (
+    acceptance,
+    calls,
+    effects,
+    initialisation,
+    numbers,
+    program,
+    results,
+    texts,
+)
 from tests.mql5.rules.walking import Program
 from tests.mql5.tree import Unit
 
@@ -44,6 +53,11 @@ CODES: Final[dict[str, str]] = {
     "R502": "a struct without ={}: it begins with what the memory held",
     "R503": "a field that its constructor leaves without a value",
     "R601": "a number that MetaQuotes publishes nowhere",
+    "R602": "={} for a struct with a dynamic array, a pointer, or a text further inside",
+    "R603": "a static member that cannot be given a value",
+    "R604": "pointers to const and to changeable objects compared",
+    "R605": "a hexadecimal number of 32 bits that may be negative beside 64 bits",
+    "R606": "a variable with the name of a function of MQL5",
 }
 
 
@@ -61,5 +75,5 @@ def run(
 
 
 def _rules() -> Iterator[Callable[[Program], Iterator[Finding]]]:
-    for module in (results, texts, calls, effects, program, initialisation, numbers):
+    for module in (results, texts, calls, effects, program, initialisation, numbers, acceptance):
         yield from module.RULES

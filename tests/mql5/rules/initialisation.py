@@ -63,7 +63,10 @@ def fields(program: Program) -> Iterator[Finding]:
     """
     bodies = {id(function.symbol): function for function in program.functions}
     for item in program.unit.items:
-        if not isinstance(item, tree.Class) or item.kind != "class" or item.symbol is None:
+        if not isinstance(item, tree.Class) or item.symbol is None:
+            continue
+        # A struct without a constructor is begun with ={}: R502.
+        if item.kind != "class" and not item.symbol.constructors:
             continue
         plain = {
             field.name: field

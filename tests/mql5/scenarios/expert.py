@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast, get_args
 
 from bridge.model.tick import MqlTick
 from bridge.sim.market import Market
@@ -31,14 +32,17 @@ def why_not() -> str:
     return ""
 
 
-def binary(mode: str = "asan") -> Path:
+def binary(mode: building.Mode = "asan") -> Path:
     """
     Return the Expert Advisor's program: built now, or from the cache.
 
     ``mode``: asan finds most, plain is what the figures are of. ``BRIDGE_EA_BUILD`` says
     otherwise for all tests.
     """
-    return building.build(SOURCE, mode=os.environ.get("BRIDGE_EA_BUILD", mode))
+    said = os.environ.get("BRIDGE_EA_BUILD", mode)
+    if said not in get_args(building.Mode):
+        raise ValueError(f"BRIDGE_EA_BUILD is {said!r}: expected {get_args(building.Mode)}")
+    return building.build(SOURCE, mode=cast("building.Mode", said))
 
 
 class ExpertTerminal:

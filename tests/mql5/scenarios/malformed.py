@@ -120,7 +120,7 @@ def odd_messages() -> list[Message]:
         Request(7, "symbol", {"symbol": ["EURUSD"]}, -(2**63)),
         Request(8, "symbols", {"group": "*" * 255, "offset": -1, "limit": 0}, top63),
         Request(9, "symbols", {"limit": 1e308}, top63),
-        Request(10, "tick", {"symbol": "EURUSD", "x": {"y": [[[[]]]]}}, top63),
+        Request(10, "tick", {"symbol": "EURUSD", "x": {"y": [[]]}}, top63),
         Request(11, "nonsense", {str(n): n for n in range(60)}, top63),
     ]
 
@@ -163,6 +163,7 @@ def _swap_value(rng: random.Random, body: bytes) -> bytes:
     values: list[Any] = msgpack.unpackb(body)
     if not values:
         return b"\x91\x01"
+    odd: tuple[Any, ...]
     odd = (None, True, -1, 2**64 - 1, -(2**63), 1e308, "", "x" * 300, b"", b"\0" * 40, [], {}, [[]])
     values[rng.randrange(len(values))] = rng.choice(odd)
     packed: bytes = msgpack.packb(values)

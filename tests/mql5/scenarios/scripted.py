@@ -18,6 +18,7 @@ from typing import Any, Self, TypeVar
 from bridge.wire.messages import Message, Stream, Subscribe
 from bridge.wire.protocol import Closed, HelloReceived, LogonRequested, RelaySession, Ticks
 from bridge.wire.spec import CAPABILITIES
+from tests.mql5.posix import listen_at, send_at_once
 
 __all__ = ["ScriptedRelay"]
 
@@ -51,13 +52,13 @@ class ScriptedRelay:
         self.ends: list[Closed] = []
         self._moves = 0
         self._news = False
+        #: what the terminal has not taken yet
+        self._out = bytearray()
         if path is None:
             self._listener = socket.create_server(("127.0.0.1", 0))
             self.port: int = self._listener.getsockname()[1]
         else:
-            self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self._listener.bind(str(path))
-            self._listener.listen(4)
+            self._listener = listen_at(path)
         self._listener.setblocking(False)
         self._socket: socket.socket | None = None
 
@@ -114,13 +115,14 @@ class ScriptedRelay:
         """
         if self._socket is not None:
             self._news = True
-            with contextlib.suppress(OSError):
-                self._socket.sendall(data)
+            self._out += data
+            self._send_what_fits(self._socket)
 
     def hang_up(self) -> None:
         """
         Close the connection without a word.
         """
+        self._out.clear()
         if self._socket is not None:
             self._socket.close()
             self._news = True
@@ -193,6 +195,8 @@ class ScriptedRelay:
             self._accept()
         elif self._socket is not None and self._socket in readable:
             self._receive(self._socket)
+        if self._socket is not None:
+            self._send_what_fits(self._socket)
         session = self.session
         if session is not None:
             if self.clock() >= session.next_deadline():
@@ -228,6 +232,13 @@ class ScriptedRelay:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.session = RelaySession(self.clock())
         self.connections += 1
+
+    def _send_what_fits(self, connection: socket.socket) -> None:
+        # Never wait for it: on the virtual clock nobody would read meanwhile.
+        with contextlib.suppress(OSError):
+            while self._out:
+                sent = send_at_once(connection, self._out)
+                del self._out[:sent]
 
     def _receive(self, connection: socket.socket) -> None:
         assert self.session is not None

@@ -45,6 +45,13 @@ def begun(world: World, audience: Any) -> None:
     audience.wait_for(len(world.symbols))
 
 
+def dialled_again(world: World, before: int) -> None:
+    """
+    Wait until there were more connections than before.
+    """
+    world.wait_for(lambda: world.link.connections > before)
+
+
 # --- ticks -------------------------------------------------------------------------------------
 
 
@@ -120,7 +127,7 @@ def cut_links_heal_without_a_gap(worlds: Worlds) -> None:
             before = world.link.connections
             world.link.cut()
             world.happen(20)
-            world.wait_for(lambda before=before: world.link.connections > before)
+            dialled_again(world, before)
         world.happen(10)
         world.check(audience)
 

@@ -33,6 +33,20 @@ def said_anywhere(world: World) -> str:
     return "\n".join([process.comment, *process.alerts, *process.said()])
 
 
+def wait_until_said(world: World, text: str) -> None:
+    """
+    Wait until its user can read a text.
+    """
+    world.wait_for(lambda: text in said_anywhere(world))
+
+
+def wait_for_hello(world: World, before: int) -> None:
+    """
+    Wait until there were more HELLOs than before.
+    """
+    world.wait_for(lambda: len(hellos(world)) > before)
+
+
 def hellos(world: World) -> list[Hello]:
     """
     Return the HELLO of every connection so far.
@@ -114,7 +128,7 @@ def a_key_that_is_none_is_told(worlds: Worlds) -> None:
         with worlds.new() as world:
             world.inputs = {"InpKey": text}
             world.begin()
-            world.wait_for(lambda world=world: "InpKey" in said_anywhere(world))
+            wait_until_said(world, "InpKey")
 
             assert 0 == world.link.connections
 
@@ -170,7 +184,7 @@ def an_ea_that_is_killed_never_repeats_a_counter(worlds: Worlds) -> None:
                 world.market.history.extend(symbol, missed)
             before = len(hellos(world))
             world.begin()
-            world.wait_for(lambda before=before: len(hellos(world)) > before)
+            wait_for_hello(world, before)
             world.happen(5)
         world.check(audience)
         said = hellos(world)

@@ -11,6 +11,7 @@ import contextlib
 import socket
 from pathlib import Path
 from typing import Any, Self
+from unittest import mock
 
 from bridge.bus.bodies import read_tick
 from bridge.model.tick import MqlTick
@@ -19,6 +20,7 @@ from bridge.relay.links import Link, Links
 from bridge.sim.link import Direction
 from bridge.sim.market import Market
 from tests.mql5.host import EaProcess
+from tests.mql5.posix import listen_at
 from tests.mql5.scenarios.world import ACCOUNT
 from tests.support.bench import Bench, FakeTransport
 
@@ -49,9 +51,7 @@ class VirtualRelay:
         self.passed = dict.fromkeys(Direction, 0)
         self.published: list[bytes] = []
         self._budget: tuple[Direction, int] | None = None
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._listener.bind(str(self.path))
-        self._listener.listen(4)
+        self._listener = listen_at(self.path)
         self._listener.setblocking(False)
         self._socket: socket.socket | None = None
         self._link: Link | None = None
@@ -63,9 +63,8 @@ class VirtualRelay:
     # --- lives ------------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
-        real = relay_links.now_us
-        self._exit.callback(setattr, relay_links, "now_us", real)
-        relay_links.now_us = lambda: _START_US + self.now_us
+        clock = mock.patch.object(relay_links, "now_us", self._relay_now_us)
+        self._exit.enter_context(clock)
         self._begin(100)
         return self
 
@@ -155,6 +154,9 @@ class VirtualRelay:
         self.bench = Bench(self.folder)
         self.bench.minted = minted
         self.links = Links(self.bench.terminals, self.bench.settings, 7, "relay")
+
+    def _relay_now_us(self) -> int:
+        return _START_US + self.now_us
 
     def _keep(self) -> None:
         self.published += self.bench.socket.sent

@@ -18,7 +18,7 @@ from bridge.model.record import RECORD_SIZE
 from bridge.model.tick import TickFlag
 from bridge.sim.link import Recording
 from bridge.wire.frame import read_header, read_runs
-from bridge.wire.messages import MESSAGES, unpack_message
+from bridge.wire.messages import MESSAGES, Stream, Subscribe, unpack_message
 from bridge.wire.spec import HEADER_SIZE, TAG_SIZE, FrameType, PageKind
 
 __all__ = ["Said", "frames_of", "said_by"]
@@ -92,7 +92,7 @@ def said_by(recordings: Sequence[Recording]) -> Said:
                 _note_page(said.pages, pages, unpack_message(MESSAGES[kind], body))
             elif kind not in _UNCOUNTED:
                 message = unpack_message(MESSAGES[kind], body)
-                if kind is FrameType.STREAM and not message.code:
+                if isinstance(message, Stream) and not message.code:
                     streams[message.symbol_id] = asked[message.request_id], message.epoch
                 said.commands.append((kind.name, _fields(kind, message)))
     return said
@@ -101,7 +101,7 @@ def said_by(recordings: Sequence[Recording]) -> Said:
 def _symbols_asked(data: bytearray) -> Iterable[tuple[int, str]]:
     for kind, frame in frames_of(data):
         if kind is FrameType.SUBSCRIBE:
-            message = unpack_message(MESSAGES[kind], frame[HEADER_SIZE:-TAG_SIZE])
+            message = unpack_message(Subscribe, frame[HEADER_SIZE:-TAG_SIZE])
             yield message.request_id, message.symbol
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from bridge.model.symbol import default_symbols
+from bridge.model.symbol import default_symbols, spec_for
 from bridge.model.tick import MqlTick, TickFlag
 from bridge.sim.link import Link, Recording
 from bridge.sim.market import Market
@@ -145,9 +145,8 @@ class World:
     ) -> None:
         self.folder = folder
         self.mode = mode
-        self.specs = [
-            dataclasses.replace(spec, select=True) for spec in default_symbols()[:symbols]
-        ]
+        known = [*default_symbols(), *(spec_for(f"STOCK{n:02}") for n in range(symbols))]
+        self.specs = [dataclasses.replace(spec, select=True) for spec in known[:symbols]]
         self.symbols = [spec.name for spec in self.specs]
         self.truth: dict[str, list[MqlTick]] = {symbol: [] for symbol in self.symbols}
         self.market = Market(self.specs)

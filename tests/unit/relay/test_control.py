@@ -119,10 +119,8 @@ def test_reading_is_bounded(bench):
             dealer.send(msgpack.packb({"id": number, "method": "ping", "token": "secret"}))
         ids = []
         while len(ids) < 5:
-            assert bench.socket.poll(10_000)
-
             bench.control.read(2)
-            while dealer.poll(0) or (len(ids) < 2 and dealer.poll(1_000)):
+            while dealer.poll(20):
                 ids.append(msgpack.unpackb(dealer.recv())["id"])
 
     assert list(range(5)) == ids

@@ -62,6 +62,23 @@ def test_symbols_of_the_market_watch_are_selected_from_the_start():
     assert known.describe("A")["select"]
 
 
+def test_what_is_selected_is_told():
+    known = Market([SymbolSpec(name="A", select=True), SymbolSpec(name="B")])
+
+    assert (True, False, False) == tuple(map(known.is_selected, ("A", "B", "C")))
+
+
+def test_the_servers_time_does_not_go_back_with_the_last_symbol():
+    known = Market([SymbolSpec(name="A", select=True), SymbolSpec(name="B")])
+    known.history.append("A", MqlTick(9, 1.0, 2.0))
+    known.history.append("B", MqlTick(5, 1.0, 2.0))
+    known.select("A", False)
+    alone = known.time_current_msc()
+    known.select("B", True)
+
+    assert (9, 9) == (alone, known.time_current_msc())
+
+
 def test_without_ticks_there_is_no_current_time():
     assert 0 == market().time_current_msc()
 

@@ -117,6 +117,7 @@ class World:
         self.names = {}
         self.cursors = {}
         self.relay_epoch = 1
+        self.trading_state = TradingState.ACTIVE
         self._requested = {}
         self._ids = itertools.count(1)
 
@@ -186,7 +187,9 @@ class World:
                         self.relay_key, secrets.token_bytes(32), self.relay_epoch, CAPABILITIES
                     )
                 case LogonRequested():
-                    self.session.accept("demo", "relay", self.now, T0)
+                    self.session.accept(
+                        "demo", "relay", self.now, T0, trading_state=self.trading_state
+                    )
                 case Closed():
                     self.ended.append(event)
                 case Ticks():
@@ -495,6 +498,41 @@ def test_heartbeats_show_that_a_halt_was_taken(said, taken):
     )
 
 
+@pytest.mark.parametrize(("said", "taken"), [(0, 0), (1, 1), (2, 2), (200, 2)])
+def test_the_relay_says_the_trading_state_with_every_logon(said, taken):
+    world = World()
+    world.connect()
+    world.session.send(Halt(TradingState.REDUCING, "because", 1))
+    world.pump()
+    before = world.core.trading_state
+    world.trading_state = said
+    world.reconnect().advance(1_100)
+
+    assert TradingState.REDUCING == before
+    assert (TradingState(taken), taken) == (
+        world.core.trading_state,
+        world.heartbeat.state.trading_state,
+    )
+
+
+@pytest.mark.parametrize(
+    ("epoch", "taken"),
+    [
+        (4, TradingState.ACTIVE),
+        (5, TradingState.HALTED),
+        (6, TradingState.HALTED),
+    ],
+)
+def test_a_halt_of_an_older_relay_is_ignored(epoch, taken):
+    world = World()
+    world.relay_epoch = 5
+    world.connect()
+    world.session.send(Halt(TradingState.HALTED, "because", epoch))
+    world.advance(1_100)
+
+    assert (taken, taken) == (world.core.trading_state, world.heartbeat.state.trading_state)
+
+
 def test_a_muted_terminal_is_noticed_by_the_relay():
     world = World()
     world.connect()
@@ -575,6 +613,85 @@ def test_an_unsubscribed_stream_is_silent():
     world.advance(50)
 
     assert [1] == world.numbers()
+
+
+def test_a_symbol_is_given_back_when_its_stream_ends():
+    world = World()
+    world.append(1)
+    world.connect().subscribe()
+    first = world.of(Stream)[0]
+    selected = world.core.market.is_selected("EURUSD")
+    world.session.send(Unsubscribe(first.symbol_id))
+    world.advance(1_100)
+
+    assert (True, False) == (selected, world.core.market.is_selected("EURUSD"))
+    assert T0 + 1 == world.heartbeat.state.server_time_msc
+    world.messages.clear()
+    world.subscribe(fresh_epoch=8)
+    world.append(2)
+    world.advance(50)
+    # Its history may have to be loaded anew.
+    assert [Busy, Stream, Busy] == [type(message) for message in world.messages]
+    assert [ErrorCode.OK] == [stream.code for stream in world.of(Stream)]
+    assert {1, 2} == set(world.numbers())
+
+
+def test_a_stream_that_has_begun_again_keeps_its_symbol():
+    world = World()
+    world.append(1)
+    world.connect().subscribe().subscribe()
+    world.session.send(Unsubscribe(world.of(Stream)[0].symbol_id))
+    world.append(2)
+    world.advance(50)
+
+    assert world.core.market.is_selected("EURUSD")
+    assert 2 in world.numbers()
+
+
+def test_symbols_that_the_user_selected_stay_so():
+    world = World()
+    world.core.market.select("EURUSD", True)
+    world.append(1)
+    world.connect().subscribe()
+    world.session.send(Unsubscribe(world.of(Stream)[0].symbol_id))
+    world.pump()
+    world.core.log_out("the user closed it")
+
+    assert world.core.market.is_selected("EURUSD")
+
+
+def test_market_watch_is_left_as_it_was_found():
+    """
+    Whatever a symbol was selected for: a stream, a tick, a refill, or put back by the user's
+    removing it while it streams.
+    """
+    names = ("EURUSD", "USDJPY", "GBPUSD", "XAUUSD", "NZDUSD")
+    world = World(make_core(*names))
+    market = world.core.market
+    for symbol in ("XAUUSD", "NZDUSD"):
+        market.select(symbol, True)
+    for symbol in names:
+        world.append(1, symbol=symbol)
+    world.connect().subscribe("EURUSD").subscribe("XAUUSD")
+    world.ask("tick", symbol="USDJPY")
+    world.session.send(Refill(9, "GBPUSD", Cursor(0, 0, 0), 0, 1, NO_DEADLINE))
+    world.pump()
+    market.select("XAUUSD", False)
+    world.advance(500)
+    during = [name for name in names if market.is_selected(name)]
+    world.core.log_out("the user closed it")
+
+    assert list(names) == during
+    assert ["NZDUSD"] == [name for name in names if market.is_selected(name)]
+
+
+def test_a_lost_link_leaves_the_symbols_selected():
+    world = World()
+    world.append(1)
+    world.connect().subscribe()
+    world.disconnect()
+
+    assert world.core.market.is_selected("EURUSD")
 
 
 def test_several_symbols_stream_together():
@@ -1078,6 +1195,9 @@ def test_a_session_that_stayed_up_begins_the_back_off_anew():
         (LogoutCode.NOT_DEMO, 0, 10_000, 12_001),
         (LogoutCode.NOT_DEMO, 20_000, 20_000, 20_001),
         (65_535, 0, 10_000, 12_001),
+        # A twin with the same ledger: throwing it out in turn would never end.
+        (LogoutCode.REPLACED, 0, 60_000, 60_001),
+        (LogoutCode.REPLACED, 20_000, 60_000, 60_001),
     ],
 )
 def test_the_relay_may_ask_for_patience(code, retry_after_ms, low, high):

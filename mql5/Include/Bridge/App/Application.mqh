@@ -437,7 +437,7 @@ void CApplication::CallThatMayBlock(void)
 // Answer a SUBSCRIBE that waits, or let it wait for its history.
 void CApplication::Begin(const int index)
   {
-   SPendingSubscribe pending={};
+   SPendingSubscribe pending;
    m_pending.Take(index,pending);
    SStream stream={};
    SGap gap={};
@@ -487,7 +487,7 @@ bool CApplication::MakeFrame(void)
 
 void CApplication::MakePage(void)
   {
-   SPage page={};
+   SPage page;
    if(m_answers.NextPage(m_now_us,page) && m_link.m_session.Active() && !m_link.m_session.Send(page))
       TakeEvents();
   }
@@ -498,7 +498,7 @@ void CApplication::MakePage(void)
 
 void CApplication::TakeEvents(void)
   {
-   SSessionEvent event={};
+   SSessionEvent event;
    while(m_link.NextEvent(event))
      {
       string problem="";
@@ -546,7 +546,7 @@ bool CApplication::TakeMessage(const int type,const uchar &body[],string &proble
         }
       case FRAME_REQUEST:
         {
-         SRequest request={};
+         SRequest request;
          if(!request.Unpack(body,problem))
             return(false);
          m_answers.Request(request,Here(request.deadline_us),m_utc_offset_min);
@@ -570,7 +570,7 @@ bool CApplication::TakeMessage(const int type,const uchar &body[],string &proble
         }
       case FRAME_NEW:
         {
-         SNew order={};
+         SNew order;
          if(!order.Unpack(body,problem))
             return(false);
          SendResult(order.command_id,(uint)OUTCOME_DENIED,(uint)DENY_NOT_PERMITTED);
@@ -582,7 +582,7 @@ bool CApplication::TakeMessage(const int type,const uchar &body[],string &proble
 
 bool CApplication::TakeSubscribe(const uchar &body[],string &problem)
   {
-   SPendingSubscribe pending={};
+   SPendingSubscribe pending;
    if(!pending.subscribe.Unpack(body,problem))
       return(false);
    pending.until_us=m_now_us+APPLICATION_SYNCHRONISE_US;
@@ -599,7 +599,7 @@ bool CApplication::TakeSubscribe(const uchar &body[],string &problem)
 
 bool CApplication::TakeQuery(const uchar &body[],string &problem)
   {
-   SQuery query={};
+   SQuery query;
    if(!query.Unpack(body,problem))
       return(false);
    for(int i=0; i<ArraySize(query.command_ids); i++)
@@ -627,7 +627,7 @@ void CApplication::SendResult(const string command_id,const uint outcome,const u
   {
    if(!m_link.m_session.Active())
       return;
-   SResult result={};
+   SResult result;
    result.command_id=command_id;
    result.outcome=outcome;
    if(!m_link.m_identity.CopyIncarnation(result.incarnation))
@@ -666,7 +666,10 @@ void CApplication::TellStream(const string symbol,const SStream &stream,const SG
       if(has_gap)
          m_log.Warning("'"+symbol+"' begins anew: "+gap.text);
       else
-         m_log.Info("'"+symbol+"' streams");
+         if(stream.continuity==(uint)CONTINUITY_RESUMED)
+            m_log.Debug("'"+symbol+"' goes on");   // after every reconnection, each of them
+         else
+            m_log.Info("'"+symbol+"' streams");
   }
 
 // The line on the chart: what is the matter now, and how much goes through.

@@ -18,7 +18,13 @@ struct SPendingSubscribe
    SSubscribe        subscribe;
    long              until_us;          // the history must have come by then
    long              not_before_us;
+                     SPendingSubscribe(void);
   };
+
+SPendingSubscribe::SPendingSubscribe(void) : until_us(0),not_before_us(0)
+  {
+   ZeroMemory(subscribe);
+  }
 
 //+------------------------------------------------------------------+
 //| A queue of them                                                  |

@@ -74,7 +74,7 @@ private:
    void              TellEnd(const bool was_active);
 
 public:
-                     CRelayLink(const SSettings &settings,CLog *log);
+                     CRelayLink(const SSettings &settings,CLog *lines);
    string            Status(void) const { return(m_status); }
    string            Address(void) const;
    bool              IsUp(void) const { return(m_up); }
@@ -96,7 +96,7 @@ public:
    void              Close(const int code,const string text);
   };
 
-CRelayLink::CRelayLink(const SSettings &settings,CLog *log) : m_log(log),
+CRelayLink::CRelayLink(const SSettings &settings,CLog *lines) : m_log(lines),
                                                              m_identity_login(LINK_NO_LOGIN),
                                                              m_login(LINK_NO_LOGIN),
                                                              m_server(""),
@@ -218,7 +218,8 @@ void CRelayLink::LoggedOn(const string program,const long now_us)
 bool CRelayLink::Receive(bool &came)
   {
    came=false;
-   if(ArraySize(m_in)<LINK_RECEIVE_SIZE && ArrayResize(m_in,LINK_RECEIVE_SIZE)!=LINK_RECEIVE_SIZE)
+   //--- the reference says that SocketRead makes it larger, not by how much after many reads
+   if(ArraySize(m_in)!=LINK_RECEIVE_SIZE && ArrayResize(m_in,LINK_RECEIVE_SIZE)!=LINK_RECEIVE_SIZE)
       return(false);
    const int count=m_transport.Receive(m_in,LINK_RECEIVE_SIZE);
    if(count<0)
@@ -299,7 +300,7 @@ void CRelayLink::Over(void)
    const string problem=m_transport.Problem();
    m_transport.Close();
    m_session.ReceiveEof();
-   SSessionEvent event={};
+   SSessionEvent event;
    while(NextEvent(event))
       m_log.Debug("a message came too late to be answered");
    const long now_us=m_clock.NowUs();

@@ -21,14 +21,14 @@
 #define TICK_PRICE_SUM_MAX 1e300
 #define TICK_END_OF_TIME   LONG_MAX
 
+//--- its table, for all cursors; no static member, because those want an initialiser
+CCrc32 g_crc32;
+
 //+------------------------------------------------------------------+
 //| CRC-32 of IEEE 802.3 over ticks, and cursors made of it          |
 //+------------------------------------------------------------------+
 class CCursor
   {
-private:
-   static CCrc32     s_crc32;
-
 public:
    static uint       Crc(const MqlTick &tick,const uint crc);
    static void       Set(SCursor &cursor,const long time_msc,const uint ticks,const uint crc);
@@ -37,16 +37,14 @@ public:
    static void       Over(SCursor &cursor,const long time_msc,const MqlTick &ticks[],const int begin,const int end);
   };
 
-CCrc32 CCursor::s_crc32;
-
 // The CRC behind one more tick; crc is that behind the ticks before it, 0 for none.
 uint CCursor::Crc(const MqlTick &tick,const uint crc)
   {
-   uint value=s_crc32.Word(crc,(ulong)tick.time_msc);
-   value=s_crc32.Word(value,DoubleToBits(tick.bid));
-   value=s_crc32.Word(value,DoubleToBits(tick.ask));
-   value=s_crc32.Word(value,DoubleToBits(tick.last));
-   return(s_crc32.Word(value,DoubleToBits(tick.volume_real)));
+   uint value=g_crc32.Word(crc,(ulong)tick.time_msc);
+   value=g_crc32.Word(value,DoubleToBits(tick.bid));
+   value=g_crc32.Word(value,DoubleToBits(tick.ask));
+   value=g_crc32.Word(value,DoubleToBits(tick.last));
+   return(g_crc32.Word(value,DoubleToBits(tick.volume_real)));
   }
 
 void CCursor::Set(SCursor &cursor,const long time_msc,const uint ticks,const uint crc)

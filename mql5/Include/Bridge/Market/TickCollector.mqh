@@ -83,7 +83,7 @@ private:
    CTickStream      *Known(const string symbol) const;
    uint              Admit(const SSubscribe &subscribe,const int slot,const CTickStream *known,string &text);
    bool              Activate(CTickStream *stream);
-   void              Deactivate(const CTickStream *stream);
+   void              Deactivate(CTickStream *stream);
    void              Open(CTickStream *stream,const SSubscribe &subscribe,CStart &start,const long now_us,
                           SStream &answer,SGap &gap);
    void              PollStream(CTickStream *stream,const long now_us);
@@ -280,7 +280,7 @@ bool CTickCollector::Activate(CTickStream *stream)
    return(true);
   }
 
-void CTickCollector::Deactivate(const CTickStream *stream)
+void CTickCollector::Deactivate(CTickStream *stream)
   {
    int kept=0;
    for(int i=0; i<m_active_total; i++)

@@ -334,7 +334,7 @@ void PutU32LE(uchar &data[],const int at,const uint value)
 
 void PutU64LE(uchar &data[],const int at,const ulong value)
   {
-   PutU32LE(data,at,(uint)(value&0xFFFFFFFF));
+   PutU32LE(data,at,(uint)(value&UINT_MAX));
    PutU32LE(data,at+4,(uint)(value>>32));
   }
 
@@ -359,7 +359,7 @@ void PutU32BE(uchar &data[],const int at,const uint value)
 void PutU64BE(uchar &data[],const int at,const ulong value)
   {
    PutU32BE(data,at,(uint)(value>>32));
-   PutU32BE(data,at+4,(uint)(value&0xFFFFFFFF));
+   PutU32BE(data,at+4,(uint)(value&UINT_MAX));
   }
 
 void PutF64BE(uchar &data[],const int at,const double value)

@@ -20,6 +20,7 @@ struct SQueuedBody
   {
    int               type;
    uchar             body[];
+                     SQueuedBody(void) : type(0) {}
   };
 
 //+------------------------------------------------------------------+

@@ -330,9 +330,17 @@ struct SQueriedCommand
    long              time_utc_msc;
    uint              flags;
    SOrderRequest     request;
+                     SQueriedCommand(void);
    void              Write(CMsgPackWriter &writer,const string name) const;
    void              Read(CMsgPackReader &reader,const string name);
   };
+
+SQueriedCommand::SQueriedCommand(void) : tag(""),
+                                         time_utc_msc(0),
+                                         flags(0)
+  {
+   ZeroMemory(request);
+  }
 
 void SQueriedCommand::Write(CMsgPackWriter &writer,const string name) const
   {

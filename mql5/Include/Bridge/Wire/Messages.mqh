@@ -6,7 +6,8 @@
 // Do not edit: run "make docs".
 //
 // All messages, and all structures inside of messages; fields have the names and the order of
-// docs/reference/wire-protocol.md. Declare with "={}": locals are garbage.
+// docs/reference/wire-protocol.md. Locals are garbage: declare with "={}" those that have no
+// constructor. One has those that "={}" may not be used for: dynamic arrays, texts further inside.
 //   bool Pack(uchar &body[],string &problem) const   fields to the body; false: a field is
 //                                                    out of range, a defect of the caller
 //   bool Unpack(const uchar &body[],string &problem) body to fields; false: BAD_MESSAGE, the

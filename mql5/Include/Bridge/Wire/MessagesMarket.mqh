@@ -237,9 +237,16 @@ struct SRequest
    string            method;
    uchar             params[];   // msgpack
    long              deadline_us;
+                     SRequest(void);
    bool              Pack(uchar &body[],string &problem) const;
    bool              Unpack(const uchar &body[],string &problem);
   };
+
+SRequest::SRequest(void) : request_id(0),
+                           method(""),
+                           deadline_us(0)
+  {
+  }
 
 bool SRequest::Pack(uchar &body[],string &problem) const
   {
@@ -275,9 +282,19 @@ struct SPage
    string            text;
    uint              kind;
    uchar             payload[];
+                     SPage(void);
    bool              Pack(uchar &body[],string &problem) const;
    bool              Unpack(const uchar &body[],string &problem);
   };
+
+SPage::SPage(void) : request_id(0),
+                     page(0),
+                     last(false),
+                     code(0),
+                     text(""),
+                     kind(0)
+  {
+  }
 
 bool SPage::Pack(uchar &body[],string &problem) const
   {

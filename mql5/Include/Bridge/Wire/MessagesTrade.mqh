@@ -24,9 +24,22 @@ struct SNew
    ulong             login;
    uint              flags;
    SOrderRequest     request;
+                     SNew(void);
    bool              Pack(uchar &body[],string &problem) const;
    bool              Unpack(const uchar &body[],string &problem);
   };
+
+SNew::SNew(void) : command_id(""),
+                   tag(""),
+                   sent_us(0),
+                   deadline_us(0),
+                   relay_epoch(0),
+                   login(0),
+                   flags(0)
+  {
+   ArrayInitialize(incarnation,0);
+   ZeroMemory(request);
+  }
 
 bool SNew::Pack(uchar &body[],string &problem) const
   {
@@ -71,9 +84,15 @@ struct SQuery
    uint              settle_ms;
    long              sent_us;
    SQueriedCommand   commands[];
+                     SQuery(void);
    bool              Pack(uchar &body[],string &problem) const;
    bool              Unpack(const uchar &body[],string &problem);
   };
+
+SQuery::SQuery(void) : settle_ms(0),
+                       sent_us(0)
+  {
+  }
 
 bool SQuery::Pack(uchar &body[],string &problem) const
   {
@@ -139,9 +158,34 @@ struct SResult
    string            text;
    ulong             deals[];
    uint              reason;
+                     SResult(void);
    bool              Pack(uchar &body[],string &problem) const;
    bool              Unpack(const uchar &body[],string &problem);
   };
+
+SResult::SResult(void) : command_id(""),
+                         outcome(0),
+                         replayed(false),
+                         evidence(0),
+                         retcode(0),
+                         retcode_external(0),
+                         deal(0),
+                         order(0),
+                         position(0),
+                         volume(0.0),
+                         price(0.0),
+                         bid(0.0),
+                         ask(0.0),
+                         comment(""),
+                         request_id(0),
+                         time_msc(0),
+                         utc_offset_min(0),
+                         error(0),
+                         text(""),
+                         reason(0)
+  {
+   ArrayInitialize(incarnation,0);
+  }
 
 bool SResult::Pack(uchar &body[],string &problem) const
   {
@@ -222,9 +266,19 @@ struct SEvent
    long              time_msc;
    int               utc_offset_min;
    uchar             record[];   // msgpack
+                     SEvent(void);
    bool              Pack(uchar &body[],string &problem) const;
    bool              Unpack(const uchar &body[],string &problem);
   };
+
+SEvent::SEvent(void) : kind(0),
+                       recovered(false),
+                       cursor_time_msc(0),
+                       cursor_ticket(0),
+                       time_msc(0),
+                       utc_offset_min(0)
+  {
+  }
 
 bool SEvent::Pack(uchar &body[],string &problem) const
   {

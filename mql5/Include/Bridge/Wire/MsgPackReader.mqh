@@ -143,7 +143,7 @@ uint CMsgPackReader::U16(const string name)
 
 uint CMsgPackReader::U32(const string name)
   {
-   return((uint)Unsigned(0xFFFFFFFF,name));
+   return((uint)Unsigned(UINT_MAX,name));
   }
 
 ulong CMsgPackReader::U64(const string name)

@@ -232,8 +232,8 @@ bool CMsgPackTokens::HeadOf(const int at,SMsgPackToken &token) const
          if(width==4)
            {
             value=(long)GetU32BE(m_data,at+1);
-            if(value>=(long)0x80000000)
-               value-=(long)0x100000000;
+            if(value>=2147483648)
+               value-=4294967296;
            }
          if(width==8)
             value=(long)GetU64BE(m_data,at+1);

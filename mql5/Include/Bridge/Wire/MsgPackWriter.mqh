@@ -96,7 +96,7 @@ void CMsgPackWriter::Integer(const long value)
       Unsigned((ulong)value);
       return;
      }
-   uint low=(uint)((ulong)value&0xFFFFFFFF);
+   uint low=(uint)((ulong)value&UINT_MAX);
    if(value>=-32)
       m_out.U8(low);
    else
@@ -126,7 +126,7 @@ void CMsgPackWriter::Integer(const long value)
 
 void CMsgPackWriter::Unsigned(const ulong value)
   {
-   uint low=(uint)(value&0xFFFFFFFF);
+   uint low=(uint)(value&UINT_MAX);
    if(value<0x80)
       m_out.U8(low);
    else
@@ -142,7 +142,7 @@ void CMsgPackWriter::Unsigned(const ulong value)
             m_out.U16BE(low);
            }
          else
-            if(value<=0xFFFFFFFF)
+            if(value<=UINT_MAX)
               {
                m_out.U8(0xCE);
                m_out.U32BE(low);

@@ -45,7 +45,13 @@ struct SSessionEvent
    string            reason;          // printable
    bool              by_peer;         // the other side said so or broke the protocol first
    uint              retry_after_ms;
+                     SSessionEvent(void);
   };
+
+SSessionEvent::SSessionEvent(void) : kind(SESSION_EVENT_MESSAGE),type(0),code(0),reason(""),by_peer(false),
+                                     retry_after_ms(0)
+  {
+  }
 
 //+------------------------------------------------------------------+
 //| One session; Begin() makes a new one of the same object.         |

@@ -206,7 +206,7 @@ bool CSession::IsSound(const int type,const uchar &body[])
         }
       case FRAME_REQUEST:
         {
-         SRequest message={};
+         SRequest message;
          return(message.Unpack(body,m_problem));
         }
       case FRAME_CANCEL_REQUEST:
@@ -216,12 +216,12 @@ bool CSession::IsSound(const int type,const uchar &body[])
         }
       case FRAME_NEW:
         {
-         SNew message={};
+         SNew message;
          return(message.Unpack(body,m_problem));
         }
       case FRAME_QUERY:
         {
-         SQuery message={};
+         SQuery message;
          return(message.Unpack(body,m_problem));
         }
       case FRAME_EVENT_ACK:

@@ -1,0 +1,74 @@
+"""What only Linux has of the standard library; the types say so to a check for Windows."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+from typing import IO
+
+__all__ = ["listen_at", "lock", "send_at_once", "try_to_lock"]
+
+if sys.platform == "win32":
+    _WHY = "the EA is executed on Linux"
+
+    def lock(file: IO[str]) -> None:
+        """
+        Refuse.
+        """
+        raise OSError(_WHY)
+
+    def try_to_lock(file: IO[str]) -> bool:
+        """
+        Refuse.
+        """
+        raise OSError(_WHY)
+
+    def listen_at(path: Path) -> socket.socket:
+        """
+        Refuse.
+        """
+        raise OSError(_WHY)
+
+    def send_at_once(connection: socket.socket, data: bytes | bytearray) -> int:
+        """
+        Refuse.
+        """
+        raise OSError(_WHY)
+
+else:
+    import fcntl
+
+    def lock(file: IO[str]) -> None:
+        """
+        Lock a file against other processes, waiting for them.
+        """
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+    def try_to_lock(file: IO[str]) -> bool:
+        """
+        Lock a file; false when another process has it.
+        """
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def listen_at(path: Path) -> socket.socket:
+        """
+        Return a UNIX socket that takes connections.
+        """
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(str(path))
+        listener.listen(4)
+        return listener
+
+    def send_at_once(connection: socket.socket, data: bytes | bytearray) -> int:
+        """
+        Send what a blocking socket takes without waiting; return how much that was.
+
+        Raises:
+            OSError: it takes nothing now, or is gone.
+        """
+        return connection.send(data, socket.MSG_DONTWAIT)
