@@ -28,7 +28,7 @@ demo: $(CORE) ## Show relay, simulated terminal and subscriber at work (about 15
 	@$(BIN)/bridge demo $(ARGS)
 
 test: setup static ## Check, then run all tests
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -n auto --dist worksteal $(ARGS)
 
 test-ea: setup ## Run the Expert Advisor's scenarios in every mode (about half an hour)
 	@$(PY) -m tests.mql5.scenarios $(ARGS)
