@@ -13,7 +13,7 @@ import pytest
 
 from bridge.wire.messages import Challenge, Stream, Subscribe, Welcome, pack_message
 from bridge.wire.protocol import HelloReceived, Ticks
-from bridge.wire.spec import CAPABILITIES, FrameType
+from bridge.wire.spec import CAPABILITIES, FrameType, LogoutCode
 from tests.mql5.scenarios.expert import binary, why_not
 from tests.mql5.scenarios.malformed import bodies, broken_frames, odd_messages
 from tests.mql5.scenarios.scripted import ScriptedRelay
@@ -154,3 +154,14 @@ def test_a_logon_that_goes_wrong_is_tried_again(hostile, rng, kind):
     hostile.relay.hang_up()
 
     assert hostile.program.running, hostile.program.crash
+
+
+@pytest.mark.parametrize("code", [code for code in LogoutCode if code >= LogoutCode.UNKNOWN_KEY])
+def test_a_logout_that_needs_a_person_is_told_with_what_to_do(hostile, code):
+    """On the chart and in the journal, whatever the relay's own words are."""
+    hostile.log_on()
+    hostile.relay.session.logout(int(code), "the relay's words")
+    hostile.relay.flush()
+    hostile.program.wait_for(lambda: "the relay's words; " in hostile.program.comment, WITHIN_S)
+
+    assert [line for line in hostile.program.said() if "error: " in line and "words; " in line]

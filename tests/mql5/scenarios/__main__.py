@@ -34,7 +34,10 @@ def main(arguments: list[str]) -> int:
     """
     os.environ["BRIDGE_EA_MODES"] = "all"
     counts = _Counts()
-    code = pytest.main(["-q", "--no-header", *(arguments or [str(_TESTS)])], plugins=[counts])
+    words = ["-q", "--no-header", "-n", "auto", "--dist", "worksteal", *arguments]
+    if not any(Path(word).exists() for word in arguments):
+        words.append(str(_TESTS))
+    code = pytest.main(words, plugins=[counts])
     print(f"{counts.passed} passed, {counts.failed} failed")
     return int(code) or (0 if counts.passed else 1)
 
