@@ -145,18 +145,24 @@ void OnDeinit(const int reason)
    g_application=NULL;
   }
 
-void Poll(void)
+void Poll(const bool everything)
   {
    if(CheckPointer(g_application)!=POINTER_INVALID)
-      g_application.Poll();
+      g_application.Poll(everything);
   }
 
 void OnTick(void)
   {
-   Poll();
+   Poll(false);
   }
 
 void OnTimer(void)
   {
-   Poll();
+   Poll(true);
+  }
+
+void OnBookEvent(const string &symbol)
+  {
+   if(CheckPointer(g_application)!=POINTER_INVALID)
+      g_application.BookChanged(symbol);
   }

@@ -3,7 +3,8 @@ The Expert Advisor streams from a terminal's history to a relay that says what t
 
 On the virtual clock, with AddressSanitizer: seconds of the market cost what is done in them.
 What the collector does alone is in ``test_ea_collector.py``; here it is the whole program, over
-a socket, with BUSY before what blocks, restarts, and the relay's acknowledgements.
+a socket, with BUSY before what blocks, restarts, and the relay's acknowledgements. What wakes it
+and how it ends is in ``test_ea_events.py``.
 """
 
 from __future__ import annotations
@@ -39,9 +40,14 @@ from bridge.wire.spec import (
     TradingState,
 )
 from tests.mql5.scenarios.expert import why_not
-from tests.mql5.scenarios.market_bench import NO_DEADLINE, SYMBOL, T0, MarketBench, content, tick
-from tests.mql5.scenarios.scripted import ScriptedRelay
-from tests.mql5.scenarios.virtual import KEY
+from tests.mql5.scenarios.market_bench import (
+    NO_DEADLINE,
+    SYMBOL,
+    T0,
+    content,
+    market_bench,
+    tick,
+)
 from tests.mql5.scenarios.world import ACCOUNT
 
 pytestmark = [
@@ -56,15 +62,8 @@ BACKLOG = int(TickFlag.BACKLOG)
 
 @pytest.fixture
 def bench(tmp_path):
-    with ScriptedRelay(KEY, tmp_path / "relay.sock") as relay:
-        made = MarketBench(tmp_path, relay)
+    with market_bench(tmp_path) as made:
         yield made
-        if made.process is not None:
-            if made.process.running:
-                made.process.deinit()
-            made.process.close()
-
-            assert "" == made.process.crash
 
 
 # Streaming.

@@ -98,6 +98,7 @@ void OnChartEvent(const int id,const long &lparam,const double &dparam,const str
          g_collector.Acknowledged();
          break;
       case CALL_POLL:
+         g_collector.ExpectAll();
          g_collector.Poll(lparam,dparam!=0.0,g_clock);
          break;
       case CALL_TAKE:

@@ -18,6 +18,8 @@
 //   send_minus_1_after_part    SocketSend fails with a part delivered: with the probability
 //                              `send_failure_probability`, or after `send_failure_bytes` in all
 //   send_blocks                nothing is sent: SocketSend takes its whole timeout
+//   send_crawls                SocketSend sends one byte, and takes nearly its whole timeout
+//   writable_always            SocketIsWritable says so even where SocketSend blocks
 //   stale_tail                 the array is not shrunk, and what is behind the data is poison
 //   connect_blocks             SocketConnect takes its whole timeout and fails
 //   allow_list_4014, allow_list_5272  the address is not on the allow list
@@ -436,6 +438,9 @@ bool SocketIsWritable(const int socket) {
         drop_with_error(socket, *found);
         return false;
     }
+    if (mode("writable_always")) {
+        return true;
+    }
     return (one.revents & POLLOUT) != 0 && !mode("send_blocks");
 }
 
@@ -522,6 +527,10 @@ int SocketSend(int socket, caref<uchar> buffer, uint buffer_len) {
     if (mode("send_blocks")) {
         pass_time_until(until_us);
         return drop_with_error(socket, *found);
+    }
+    if (mode("send_crawls")) {
+        pass_time_until(until_us - found->send_timeout_ms * 100LL);
+        size = 1;
     }
     if (mode("short_writes")) {
         size = some_of(size);

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
-from typing import Self
+import time
+from collections.abc import Callable, Iterable
+from typing import ParamSpec, Self, TypeVar
 
-from bridge import BridgeError, Client
+from bridge import BridgeError, Client, TerminalUnavailable
 from bridge.model.tick import MqlTick
 
 __all__ = ["Audience"]
 
 DEADLINE_S = 20.0
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Audience:
@@ -78,6 +82,21 @@ class Audience:
                 seen = now
             if self.error is not None:
                 raise self.error
+
+    def ask(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """
+        Return what a call of the client gives; when the link breaks under the question, ask
+        again, as the error says: in some modes any send may fail.
+        """
+        until = time.monotonic() + DEADLINE_S
+        while True:
+            try:
+                return call(*args, **kwargs)
+            except TerminalUnavailable:
+                if time.monotonic() > until:
+                    raise
+                with self._changed:
+                    self._changed.wait(0.05)
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+from contextlib import contextmanager
 
 import msgpack
 
@@ -23,10 +24,11 @@ from bridge.wire.protocol import Ticks
 from bridge.wire.spec import ErrorCode, PageKind
 from tests.mql5.host import EaProcess
 from tests.mql5.scenarios.expert import binary
+from tests.mql5.scenarios.scripted import ScriptedRelay
 from tests.mql5.scenarios.virtual import KEY
 from tests.mql5.scenarios.world import ACCOUNT
 
-__all__ = ["NO_DEADLINE", "SYMBOL", "T0", "MarketBench", "content", "tick"]
+__all__ = ["NO_DEADLINE", "SYMBOL", "T0", "MarketBench", "content", "market_bench", "tick"]
 
 T0 = 1_546_383_600_000
 SYMBOL = "EURUSD"
@@ -43,6 +45,22 @@ def content(ticks):
     Return what must arrive of ticks: a multiset without flags.
     """
     return collections.Counter(tuple(one[:5]) for one in ticks)
+
+
+@contextmanager
+def market_bench(folder):
+    """
+    Give a bench with a relay; at the end the program must not have crashed.
+    """
+    with ScriptedRelay(KEY, folder / "relay.sock") as relay:
+        made = MarketBench(folder, relay)
+        yield made
+        if made.process is not None:
+            if made.process.running:
+                made.process.deinit()
+            made.process.close()
+
+            assert "" == made.process.crash
 
 
 class MarketBench:

@@ -201,6 +201,8 @@ def a_terminal_that_ends_says_so(worlds: Worlds) -> None:
         world.end()
         world.wait_connected(False)
 
+        if "send_minus_1_after_part" in worlds.mode.sockets:
+            return  # also the farewell may fail
         (recording,) = world.link.recordings
         assert "LOGOUT" == list(frames_of(recording.to_relay))[-1][0].name
 
@@ -288,19 +290,19 @@ def requests_are_answered(worlds: Worlds) -> None:
     with worlds.new(symbols=5) as world, world.audience(world_symbol := "EURUSD") as audience:
         world.begin()
         world.wait_connected()
-        client = audience.client
+        client, ask = audience.client, audience.ask
 
-        assert world.symbols == [symbol.name for symbol in client.symbols()]
+        assert world.symbols == [symbol.name for symbol in ask(client.symbols)]
         assert [name for name in world.symbols if name.startswith("EUR")] == [
-            symbol.name for symbol in client.symbols("EUR*")
+            symbol.name for symbol in ask(client.symbols, "EUR*")
         ]
         for spec in world.specs:
-            told = client.symbol(spec.name)
+            told = ask(client.symbol, spec.name)
             assert (spec.digits, spec.point) == (told.digits, told.point)
-            assert world.truth[spec.name][-1].bid == client.tick(spec.name).bid
+            assert world.truth[spec.name][-1].bid == ask(client.tick, spec.name).bid
         for call in (client.symbol, client.tick):
             try:
-                call("NOSUCH")
+                ask(call, "NOSUCH")
             except UnknownSymbol:
                 continue
             raise AssertionError("an unknown symbol was found")
@@ -314,7 +316,7 @@ def a_long_list_comes_in_pages(worlds: Worlds) -> None:
         world.begin()
         world.wait_connected()
 
-        assert world.symbols == [symbol.name for symbol in audience.client.symbols()]
+        assert world.symbols == [symbol.name for symbol in audience.ask(audience.client.symbols)]
 
 
 @scenario

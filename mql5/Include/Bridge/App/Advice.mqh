@@ -57,4 +57,23 @@ string TradingStateText(const uint state)
    return("HALTED");
   }
 
+// How the session ends when the program does: the code of its LOGOUT, and the text.
+int LogoutFor(const int reason,string &text)
+  {
+   switch(reason)
+     {
+      case REASON_ACCOUNT:
+         text="another account logged on";
+         return(LOGOUT_ACCOUNT_CHANGED);
+      case REASON_CHARTCHANGE:
+      case REASON_PARAMETERS:
+      case REASON_RECOMPILE:
+      case REASON_TEMPLATE:
+         text="the terminal's program is initialised anew";
+         return(LOGOUT_REINITIALISED);
+     }
+   text="the terminal stops";
+   return(LOGOUT_SHUTTING_DOWN);
+  }
+
 #endif // BRIDGE_APP_ADVICE_MQH

@@ -97,7 +97,6 @@ private:
    bool              TakeHalt(const uchar &body[],string &problem);
    bool              TakeQuery(const uchar &body[],string &problem);
    void              SendResult(const string command_id,const uint outcome,const uint reason);
-   long              Here(const long relay_time_us) const;
    //--- telling people
    void              TellStream(const string symbol,const SStream &stream,const SGap &gap,const bool has_gap);
    void              Show(void);
@@ -106,7 +105,8 @@ public:
                      CApplication(const SSettings &settings);
                     ~CApplication(void);
    void              Start(void);
-   void              Poll(void);
+   void              Poll(const bool everything);
+   void              BookChanged(const string symbol);
    void              Stop(const int reason);
   };
 
@@ -124,6 +124,7 @@ CApplication::CApplication(const SSettings &settings) : m_now_us(0),
    m_settings=settings;
    m_log.Level(settings.log_level);
    m_log.Name(settings.alias);
+   m_collector.Symbols().Log(GetPointer(m_log));
    m_answers=new CAnswers(m_collector.Reader());
    m_link=new CRelayLink(settings,GetPointer(m_log));
   }
@@ -146,48 +147,55 @@ void CApplication::Start(void)
   }
 
 // Do what is due, then wait for more, at most pump_ms: what the relay says and new ticks should
-// not have to wait for the next event. Returns at once when the program is stopped.
-void CApplication::Poll(void)
+// not have to wait for the next event. With everything, streams without news are read too: at
+// each timer event, not while ticks come. Returns at once when the program is stopped.
+void CApplication::Poll(const bool everything)
   {
    if(m_stopped)
       return;
+   if(everything)
+      m_collector.ExpectAll();
+   m_collector.LookForNews(m_clock.NowUs());
    Turn();
    const long until_us=m_now_us+(long)m_settings.pump_ms*1000;
    while(m_link.IsUp() && !IsStopped() && m_clock.NowUs()+1000<=until_us)
      {
       Sleep(1);
       m_now_us=m_clock.NowUs();
-      if(Listen() || m_now_us>=Deadline() || m_collector.HasNewTicks(m_now_us))
+      //--- first of all, because a turn reads only what this has found
+      const bool news=m_collector.LookForNews(m_now_us);
+      if(Listen() || news || m_now_us>=Deadline())
          Turn();
      }
    Show();
    m_meter.Expect(m_clock.NowUs()+(long)m_settings.timer_ms*1000);
   }
 
-// End the session in order, without waiting for the relay: MetaTrader allows 2.5 s in all.
+// An order book changed. Those of others on the chart are told of too, and no event is ever left
+// out: waiting here would let them pile up.
+void CApplication::BookChanged(const string symbol)
+  {
+   if(m_stopped || !m_collector.Expect(symbol))
+      return;
+   Turn();
+   m_meter.Expect(m_clock.NowUs()+(long)m_settings.timer_ms*1000);
+  }
+
+// End the session in order, without waiting for the relay: MetaTrader allows 2.5 s in all. Who is
+// initialised anew leaves Market Watch as it is: each symbol put back would be synchronised again.
+// The next life finds them selected, and lets them be.
 void CApplication::Stop(const int reason)
   {
    if(m_stopped)
       return;
    m_stopped=true;
-   int code=LOGOUT_SHUTTING_DOWN;
-   string text="the terminal stops";
-   switch(reason)
-     {
-      case REASON_ACCOUNT:
-         code=LOGOUT_ACCOUNT_CHANGED;
-         text="another account logged on";
-         break;
-      case REASON_CHARTCHANGE:
-      case REASON_PARAMETERS:
-      case REASON_RECOMPILE:
-      case REASON_TEMPLATE:
-         code=LOGOUT_REINITIALISED;
-         text="the terminal's program is initialised anew";
-         break;
-     }
+   string text="";
+   const int code=LogoutFor(reason,text);
    m_link.Close(code,text);
-   m_collector.Symbols().ReleaseAll();
+   if(code==LOGOUT_REINITIALISED)
+      m_collector.Symbols().CloseBooks();
+   else
+      m_collector.Symbols().ReleaseAll();
    m_log.Info("ends");
    m_log.Flush();
    Comment("");
@@ -549,7 +557,7 @@ bool CApplication::TakeMessage(const int type,const uchar &body[],string &proble
          SRequest request;
          if(!request.Unpack(body,problem))
             return(false);
-         m_answers.Request(request,Here(request.deadline_us),m_utc_offset_min);
+         m_answers.Request(request,m_link.Here(request.deadline_us),m_utc_offset_min);
          return(true);
         }
       case FRAME_REFILL:
@@ -557,7 +565,7 @@ bool CApplication::TakeMessage(const int type,const uchar &body[],string &proble
          SRefill refill={};
          if(!refill.Unpack(body,problem))
             return(false);
-         m_answers.Refill(refill,Here(refill.deadline_us));
+         m_answers.Refill(refill,m_link.Here(refill.deadline_us));
          return(true);
         }
       case FRAME_CANCEL_REQUEST:
@@ -639,19 +647,6 @@ void CApplication::SendResult(const string command_id,const uint outcome,const u
    result.reason=reason;
    if(!m_link.m_session.Send(result))
       m_log.Debug("a RESULT could not be sent: "+m_link.m_session.Problem());
-  }
-
-// A time of the relay's clock on ours.
-long CApplication::Here(const long relay_time_us) const
-  {
-   if(!m_link.m_session.HasClockOffset())
-      return(relay_time_us);
-   const long offset_us=m_link.m_session.ClockOffsetUs();
-   if(offset_us>0 && relay_time_us>LONG_MAX-offset_us)
-      return(LONG_MAX);
-   if(offset_us<0 && relay_time_us<LONG_MIN-offset_us)
-      return(LONG_MIN);
-   return(relay_time_us+offset_us);
   }
 
 //+------------------------------------------------------------------+

@@ -29,8 +29,10 @@
 #define LINK_CONNECT_MS   2000
 //--- how long the relay has to close after the last frame
 #define LINK_CLOSE_US     500000
-//--- tries to hand out the last frame
+//--- tries to hand out the last frame, and how long they may take together. MetaTrader allows 2.5 s
+//--- for all, and Windows may add half a second to a time-out.
 #define LINK_LAST_FLUSHES 64
+#define LINK_LAST_MS      500
 //--- after another program with our identity took our place
 #define LINK_TWIN_US      60000000
 //--- no account has this login
@@ -84,6 +86,7 @@ public:
    bool              Receive(bool &came);
    bool              NextEvent(SSessionEvent &event);
    void              LoggedOn(const string program,const long now_us);
+   long              Here(const long relay_time_us) const;
    //--- sending: the session's frames first; the caller adds market frames while there is room
    bool              Pending(void) const { return(m_session.WantsToSend() || m_transport.Pending()>0); }
    bool              Flush(void);
@@ -208,6 +211,19 @@ void CRelayLink::LoggedOn(const string program,const long now_us)
    m_active_since_us=now_us;
    m_status="connected";
    m_log.Info("connected to "+program+" at "+Address());
+  }
+
+// A time of the relay's clock on ours.
+long CRelayLink::Here(const long relay_time_us) const
+  {
+   if(!m_session.HasClockOffset())
+      return(relay_time_us);
+   const long offset_us=m_session.ClockOffsetUs();
+   if(offset_us>0 && relay_time_us>LONG_MAX-offset_us)
+      return(LONG_MAX);
+   if(offset_us<0 && relay_time_us<LONG_MIN-offset_us)
+      return(LONG_MIN);
+   return(relay_time_us+offset_us);
   }
 
 //+------------------------------------------------------------------+
@@ -348,7 +364,7 @@ void CRelayLink::Close(const int code,const string text)
    if(m_up)
      {
       m_session.Logout(code,text);
-      bool sound=Flush();
+      bool sound=(m_transport.Hurry(LINK_LAST_MS) && Flush());
       //--- a socket may take a frame in pieces; nobody waits for one that takes nothing
       for(int i=0; i<LINK_LAST_FLUSHES && sound && (m_transport.Pending()>0 || m_session.WantsToSend()); i++)
          sound=Flush();

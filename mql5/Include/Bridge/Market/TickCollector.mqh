@@ -20,6 +20,8 @@
 // until all that were found together are numbered.
 // Rule 5: a number is given once in an epoch. Whoever cannot keep that begins a new epoch.
 // Rule 6: nothing is read while the relay does not listen; the history is the longer queue.
+// Rule 7: a stream is read when it is due: its newest tick is not the one that was seen last, or
+// something was left to do. Now and then all are due: ticks may hide behind an equal last one.
 //
 // What must change together: this file, TickStream, Resumption, "Streams" in
 // docs/reference/wire-protocol.md and bridge/sim/collector.py.
@@ -32,6 +34,7 @@
 #include <Bridge/Market/Symbols.mqh>
 #include <Bridge/Market/TickReader.mqh>
 #include <Bridge/Market/TickStream.mqh>
+#include <Bridge/Market/ReadyStreams.mqh>
 #include <Bridge/Market/Resumption.mqh>
 
 //--- records kept of a symbol; twice what the window of unacknowledged frames can hold
@@ -68,8 +71,7 @@ private:
    int               m_active_total;
    int               m_turn;            // where the next poll begins
    uint              m_last_id;
-   CTickStream      *m_ready_first;     // those that wait to be sent, linked by m_next_ready
-   CTickStream      *m_ready_last;
+   CReadyStreams     m_ready;           // those that wait to be sent
    bool              m_connected;
    int               m_log_records;
    long              m_audit_every_us;  // 0: never
@@ -90,8 +92,6 @@ private:
    bool              ReadOn(CTickStream *stream);
    void              NumberLate(CTickStream *stream,const long now_us);
    void              Numbered(CTickStream *stream,const ulong before);
-   void              Enqueue(CTickStream *stream);
-   void              Dequeue(CTickStream *stream);
    void              LookBack(CTickStream *stream,const long now_us);
    void              Settle(CTickStream *stream,const long now_us);
    bool              Compare(CTickStream *stream);
@@ -118,9 +118,11 @@ public:
    //--- what the terminal does
    bool              WantsBlocking(const long now_us) const;
    void              Poll(const long now_us,const bool may_block,const CClock &clock);
-   bool              HasNewTicks(const long now_us) const;
+   void              ExpectAll(void);
+   bool              Expect(const string symbol);
+   bool              LookForNews(const long now_us);
    bool              Take(const long now_us,CByteBuffer &body,const int max_bytes=COLLECTOR_BODY_MAX);
-   bool              WantsToSend(void) const { return(m_ready_first!=NULL); }
+   bool              WantsToSend(void) const { return(m_ready.First()!=NULL); }
    void              OutageBegan(void);
    void              OutageEnded(const long now_us);
    bool              KeepsUp(void) const;
@@ -139,8 +141,6 @@ void RefuseSubscribe(const SSubscribe &subscribe,const uint code,const string te
 CTickCollector::CTickCollector(void) : m_active_total(0),
                                        m_turn(0),
                                        m_last_id(0),
-                                       m_ready_first(NULL),
-                                       m_ready_last(NULL),
                                        m_connected(true),
                                        m_log_records(COLLECTOR_LOG_RECORDS),
                                        m_audit_every_us(COLLECTOR_AUDIT_EVERY_US),
@@ -314,12 +314,13 @@ void CTickCollector::Open(CTickStream *stream,const SSubscribe &subscribe,CStart
       stream.m_watch_until_us=now_us+COLLECTOR_WATCH_US;
       stream.m_look_again_us=now_us+COLLECTOR_WATCH_EVERY_US;
      }
+   m_symbols.OpenBook(stream.m_slot);
    stream.m_send_seq=start.m_first_seq;
    stream.m_not_before_us=0;
    stream.m_catching_up=true;
    stream.m_behind=true;
-   Dequeue(stream);
-   Enqueue(stream);
+   m_ready.Dequeue(stream);
+   m_ready.Enqueue(stream);
    answer.request_id=subscribe.request_id;
    answer.code=(uint)ERROR_CODE_OK;
    answer.text="";
@@ -356,7 +357,7 @@ void CTickCollector::End(const uint symbol_id)
       CTickStream *stream=m_active[i];
       if(stream.m_symbol_id==symbol_id)
         {
-         Dequeue(stream);
+         m_ready.Dequeue(stream);
          Deactivate(stream);
          stream.GiveUp();
          m_symbols.Release(stream.m_slot);
@@ -375,8 +376,7 @@ void CTickCollector::Rewind(void)
       m_active[i].m_next_ready=NULL;
      }
    m_active_total=0;
-   m_ready_first=NULL;
-   m_ready_last=NULL;
+   m_ready.Clear();
   }
 
 // Forget all streams: the account is another one, and so is its history.
@@ -386,6 +386,7 @@ void CTickCollector::Forget(void)
    for(int i=0; i<ArraySize(m_streams); i++)
       delete m_streams[i];
    ArrayFree(m_streams);
+   m_symbols.CloseBooks();
    m_symbols.ConnectionWasLost();
   }
 
@@ -410,7 +411,7 @@ bool CTickCollector::WantsBlocking(const long now_us) const
    return(false);
   }
 
-// Read on, and back where that is due; without may_block only what will not block.
+// Read on, and back, where that is due; without may_block only what will not block.
 void CTickCollector::Poll(const long now_us,const bool may_block,const CClock &clock)
   {
    const int total=m_active_total;
@@ -426,7 +427,7 @@ void CTickCollector::Poll(const long now_us,const bool may_block,const CClock &c
       CTickStream *stream=m_active[index];
       if(stream.Unsent()>COLLECTOR_UNSENT_MAX || now_us<stream.m_not_before_us)
          continue;
-      if(!may_block && m_symbols.MayBlock(stream.m_slot))
+      if(m_symbols.MayBlock(stream.m_slot) ? !may_block : !stream.IsDue())
          continue;
       PollStream(stream,now_us);
       const long time_us=clock.NowUs();
@@ -450,21 +451,40 @@ void CTickCollector::PollStream(CTickStream *stream,const long now_us)
          stream.m_not_before_us=now_us+COLLECTOR_RETRY_US;
   }
 
-// Whether a stream that keeps up has a newer tick than it read: cheaper than reading, so it may be
-// asked every millisecond. Ticks that share the time of the last one are found by Poll.
-bool CTickCollector::HasNewTicks(const long now_us) const
+// The next poll reads all streams.
+void CTickCollector::ExpectAll(void)
   {
-   MqlTick tick={};
+   for(int i=0; i<m_active_total; i++)
+      m_active[i].m_due=true;
+  }
+
+// Look for news of one symbol. False: the relay does not listen to it.
+bool CTickCollector::Expect(const string symbol)
+  {
+   for(int i=0; i<m_active_total; i++)
+      if(m_active[i].m_symbol==symbol)
+        {
+         m_active[i].LookForNews();
+         return(true);
+        }
+   return(false);
+  }
+
+// Look for news of all symbols: cheaper than reading, so it may be done every millisecond. True: a
+// poll would find something to read.
+bool CTickCollector::LookForNews(const long now_us)
+  {
+   bool any=false;
    for(int i=0; i<m_active_total; i++)
      {
-      if(m_active[i].m_settling || m_active[i].Unsent()>COLLECTOR_UNSENT_MAX || now_us<m_active[i].m_not_before_us)
+      CTickStream *stream=m_active[i];
+      if(stream.m_settling || stream.Unsent()>COLLECTOR_UNSENT_MAX || now_us<stream.m_not_before_us)
          continue;
-      if(m_active[i].m_behind)
-         return(true);
-      if(SymbolInfoTick(m_active[i].m_symbol,tick) && tick.time_msc>m_active[i].m_cursor.time_msc)
-         return(true);
+      stream.LookForNews();
+      if(stream.IsDue())
+         any=true;
      }
-   return(false);
+   return(any);
   }
 
 // Fill the body of the next TICKS frame; false when nothing waits. Symbols take turns. What was
@@ -473,10 +493,10 @@ bool CTickCollector::Take(const long now_us,CByteBuffer &body,const int max_byte
   {
    body.Clear();
    int room=max_bytes;
-   while(m_ready_first!=NULL && room>=WIRE_RUN_HEADER_SIZE+RECORD_SIZE)
+   while(m_ready.First()!=NULL && room>=WIRE_RUN_HEADER_SIZE+RECORD_SIZE)
      {
-      CTickStream *stream=m_ready_first;
-      Dequeue(stream);
+      CTickStream *stream=m_ready.First();
+      m_ready.Dequeue(stream);
       int length=(room-WIRE_RUN_HEADER_SIZE)/RECORD_SIZE;
       if(stream.Unsent()<(ulong)length)
          length=(int)stream.Unsent();
@@ -496,7 +516,7 @@ bool CTickCollector::Take(const long now_us,CByteBuffer &body,const int max_byte
       body.Append(m_records,0,size);
       room-=WIRE_RUN_HEADER_SIZE+size;
       stream.m_send_seq+=(ulong)length;
-      Enqueue(stream);
+      m_ready.Enqueue(stream);
      }
    return(body.Size()>0 && !body.Failed());
   }
@@ -572,6 +592,7 @@ bool CTickCollector::ReadOn(CTickStream *stream)
          return(false);
       Numbered(stream,before);
      }
+   stream.m_due=false;
    stream.m_behind=(total==wanted);
    if(!stream.m_behind)
       stream.m_catching_up=false;
@@ -590,47 +611,7 @@ void CTickCollector::Numbered(CTickStream *stream,const ulong before)
   {
    m_numbered+=(long)(stream.m_next_seq-before);
    stream.Prune(m_log_records);
-   Enqueue(stream);
-  }
-
-// Let a stream wait for its turn, if it has something to send.
-void CTickCollector::Enqueue(CTickStream *stream)
-  {
-   if(stream.m_queued || stream.Unsent()==0)
-      return;
-   stream.m_queued=true;
-   stream.m_next_ready=NULL;
-   if(m_ready_last==NULL)
-      m_ready_first=stream;
-   else
-      m_ready_last.m_next_ready=stream;
-   m_ready_last=stream;
-  }
-
-void CTickCollector::Dequeue(CTickStream *stream)
-  {
-   if(!stream.m_queued)
-      return;
-   stream.m_queued=false;
-   if(m_ready_first==stream)
-     {
-      m_ready_first=stream.m_next_ready;
-      if(m_ready_first==NULL)
-         m_ready_last=NULL;
-     }
-   else
-     {
-      CTickStream *before=m_ready_first;
-      while(before!=NULL && before.m_next_ready!=stream)
-         before=before.m_next_ready;
-      if(before!=NULL)
-        {
-         before.m_next_ready=stream.m_next_ready;
-         if(m_ready_last==stream)
-            m_ready_last=before;
-        }
-     }
-   stream.m_next_ready=NULL;
+   m_ready.Enqueue(stream);
   }
 
 void CTickCollector::LookBack(CTickStream *stream,const long now_us)

@@ -140,8 +140,10 @@ public:
    long              m_not_before_us;
    bool              m_catching_up;     // not live until the first read that did not fill its slice
    bool              m_behind;          // the last read filled its slice
+   bool              m_due;             // to be read, until a read has gone on from the cursor
 
 private:
+   MqlTick           m_seen;            // the newest tick when news were looked for last
    CTickQueue        m_late_numbered;   // late ticks of this epoch, and their numbers
    ulong             m_late_seqs[];
    MqlTick           m_joined[];        // scratch of Compare
@@ -159,6 +161,8 @@ public:
    void              Place(const long epoch,const ulong next_seq,const SCursor &cursor,
                            const MqlTick &taken[],const int total,const long from_msc);
    void              GiveUp(void);
+   bool              IsDue(void) const { return(m_due || m_behind || m_catching_up || m_late.Count()>0); }
+   void              LookForNews(void);
    ulong             Unsent(void) const { return(m_next_seq>m_send_seq ? m_next_seq-m_send_seq : 0); }
    void              Pin(const long from_msc);
    bool              LateSince(const ulong seq,const long before_msc,CTickQueue &late) const;
@@ -196,8 +200,10 @@ CTickStream::CTickStream(const string symbol,const int slot,const int digits,con
                          m_look_again_us(0),
                          m_not_before_us(0),
                          m_catching_up(true),
-                         m_behind(true)
+                         m_behind(true),
+                         m_due(true)
   {
+   ZeroMemory(m_seen);
    CCursor::Set(m_cursor,0,0,0);
   }
 
@@ -238,6 +244,19 @@ void CTickStream::GiveUp(void)
    m_settling=false;
    m_symbol_id=0;
    m_kept=false;
+  }
+
+// Look whether the newest tick is another one than when this was asked last; then the stream is due.
+void CTickStream::LookForNews(void)
+  {
+   MqlTick tick={};
+   if(!SymbolInfoTick(m_symbol,tick))
+      return;
+   if(tick.time_msc==m_seen.time_msc && tick.bid==m_seen.bid && tick.ask==m_seen.ask && tick.last==m_seen.last
+      && tick.volume==m_seen.volume && tick.volume_real==m_seen.volume_real)
+      return;
+   m_seen=tick;
+   m_due=true;
   }
 
 // Keep the memory from this time on, however old it gets.

@@ -32,6 +32,7 @@ public:
    bool              Queue(const CByteBuffer &data);
    int               Pending(void) const { return(m_out.Size()-m_sent); } // queued, not yet taken
    bool              Flush(const bool may_block=false); // false: the connection is over
+   bool              Hurry(const uint limit_ms);        // false: the connection is over
    void              Close(void);
    string            Problem(void) const { return(m_problem); }
    int               LastErrorCode(void) const { return(m_error); }
@@ -46,6 +47,7 @@ private:
    bool              m_denied;
    CByteBuffer       m_out;
    int               m_sent;          // bytes of m_out that were taken
+   ulong             m_hurry_until_us; // nothing is given to SocketSend from then on; 0: always
    uchar             m_chunk[];
    bool              m_one_seen;      // SocketIsReadable says 1 since m_one_since_us
    ulong             m_one_since_us;
@@ -74,7 +76,7 @@ private:
 #define TRANSPORT_TLS_PORT           443
 
 CSocketTransport::CSocketTransport(void) : m_handle(INVALID_HANDLE),m_address(""),m_host(""),m_problem(""),
-                                           m_error(0),m_denied(false),m_sent(0),m_one_seen(false),m_one_since_us(0)
+                                           m_error(0),m_denied(false),m_sent(0),m_hurry_until_us(0),m_one_seen(false),m_one_since_us(0)
   {
   }
 
@@ -90,6 +92,7 @@ bool CSocketTransport::Connect(const string host,const int port,const uint timeo
    m_problem="";
    m_error=0;
    m_denied=false;
+   m_hurry_until_us=0;
    m_host=host;
    m_address=StringFormat("%s:%d",host,port);
    if(port<1 || port>65535)
@@ -210,6 +213,11 @@ bool CSocketTransport::Flush(const bool may_block)
    while(m_out.Size()-m_sent>0)
      {
       int error=0;
+      if(m_hurry_until_us>0 && GetMicrosecondCount()>=m_hurry_until_us)
+        {
+         Fail("the relay at "+m_address+" does not read in time",0);
+         return(false);
+        }
       ResetLastError();
       if(!may_block && !SocketIsWritable(m_handle))
         {
@@ -247,6 +255,22 @@ bool CSocketTransport::Flush(const bool may_block)
      }
    m_out.Clear();
    m_sent=0;
+   return(true);
+  }
+
+// All that is sent from now on takes so long at most, however slowly it is taken: half of it for
+// SocketSend's last wait, half for those before. False: the connection is over, and closed.
+bool CSocketTransport::Hurry(const uint limit_ms)
+  {
+   if(m_handle==INVALID_HANDLE)
+      return(false);
+   ResetLastError();
+   if(!SocketTimeouts(m_handle,limit_ms/2,TRANSPORT_RECEIVE_TIMEOUT_MS))
+     {
+      Fail("the connection's time-outs cannot be set",GetLastError());
+      return(false);
+     }
+   m_hurry_until_us=GetMicrosecondCount()+(ulong)limit_ms*500;
    return(true);
   }
 
