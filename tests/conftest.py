@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import secrets
+import signal
 
 import hypothesis
 import pytest
@@ -23,6 +24,10 @@ hypothesis.settings.register_profile(
 
 def pytest_configure(config):
     hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "bridge"))
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # Whoever starts the tests in the background lets them ignore Ctrl-C, and they their
+        # children: those that are to end by it would not.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # Kept in the environment: parallel workers are to have the same one.
     given = os.environ.setdefault("BRIDGE_TEST_SEED", str(secrets.randbelow(2**32)))
     config.stash[_SEED] = int(given)
