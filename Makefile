@@ -55,7 +55,7 @@ coverage: setup ## Run all tests and tell which lines they left out
 	@$(PY) -m coverage report
 
 ea-coverage: setup ## Tell which lines of mql5/ the tests left out; fails below 90 %
-	@$(PY) -m tests.mql5.coverage $(ARGS)
+	@$(PY) -m tests.mql5.scenarios.coverage $(ARGS)
 
 clean: ## Remove what was made here, .venv included
 	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* \

@@ -15,7 +15,7 @@ import pytest
 from tests.mql5.pairwise import pairwise, product
 from tests.mql5.scenarios import steps_ea
 from tests.mql5.scenarios.expert import ExpertTerminal, binary, why_not
-from tests.mql5.scenarios.modes import AXES, PLAIN, every_mode, mode_of
+from tests.mql5.scenarios.modes import AXES, COPY_TICKS, PLAIN, Mode, every_mode, mode_of
 from tests.mql5.scenarios.steps import EA_ONLY, SCENARIOS
 from tests.mql5.scenarios.wire_log import said_by
 from tests.mql5.scenarios.world import PythonTerminal, Worlds
@@ -83,10 +83,11 @@ def test_the_ea_does_what_the_scenario_says(tmp_path, program, seed, name, mode)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("ticks", COPY_TICKS if EVERYTHING else COPY_TICKS[:1])
 @pytest.mark.parametrize("name", COMPARABLE)
-def test_the_python_terminal_does_so_too(tmp_path, name):
+def test_the_python_terminal_does_so_too(tmp_path, name, ticks):
     """The reference: a scenario that it does not pass is wrong itself."""
-    SCENARIOS[name](Worlds(tmp_path, PythonTerminal, PLAIN))
+    SCENARIOS[name](Worlds(tmp_path, PythonTerminal, Mode(ticks=ticks)))
 
 
 @needs_compiler

@@ -11,6 +11,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Final
 
+from bridge.model.tick import MqlTick
+from bridge.sim.history import TickHistory
 from bridge.sim.market import Market
 from tests.mql5.pairwise import product
 
@@ -31,8 +33,8 @@ SOCKETS: Final = (
     "send_minus_1_after_part",
     "stale_tail",
 )
-#: how the history answers the first calls for a symbol
-COPY_TICKS: Final = ("complete", "first call blocks", "in parts")
+#: how the history answers the first calls for a symbol, or what it changes behind the reader
+COPY_TICKS: Final = ("complete", "first call blocks", "in parts", "inserted late", "revised")
 #: the same, as choices that exclude each other: for pairs
 AXES: Final[Mapping[str, tuple[str, ...]]] = {
     "empty": ("", "readable_speculative_1"),
@@ -85,6 +87,26 @@ class Mode:
                 market.history.block_first_call(symbol, _BLOCKED_MS)
             elif self.ticks == "in parts":
                 market.history.answer_in_part(symbol, calls=2, blocked_ms=_BLOCKED_MS)
+
+    def rewrite(self, history: TickHistory, symbol: str) -> MqlTick | None:
+        """
+        Change what a reader took already; return the tick that it must find, ``None`` for none.
+        """
+        ticks = history.ticks_of(symbol)
+        newest = ticks[-1]
+        other = newest.bid + 0.5
+        alike = [tick for tick in ticks if tick.time_msc == newest.time_msc]
+        older = ticks[: -len(alike)]
+        # What is older than the beginning of a stream is no part of it.
+        if self.ticks == "inserted late" and older:
+            late = older[-1]._replace(bid=other)
+            history.insert_late(symbol, late)
+            return late
+        if self.ticks == "revised":
+            changed = newest._replace(bid=other)
+            history.revise(symbol, newest.time_msc, len(alike) - 1, changed)
+            return changed
+        return None
 
 
 PLAIN: Final = Mode()
