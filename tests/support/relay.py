@@ -34,6 +34,7 @@ from bridge.config import (
 )
 from bridge.config.keys import write_key
 from bridge.relay.app import Endpoints, Relay
+from bridge.relay.checkpoints import CheckpointFile
 
 ANY = "tcp://127.0.0.1:0"
 DEADLINE_S = 20.0
@@ -175,6 +176,7 @@ class RelayProcess:
         self._options = options
         _, self.keys = make_settings(folder, **options)
         self._fixed: dict[str, str] = {}
+        self._held: list[socket.socket] = []
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -185,6 +187,7 @@ class RelayProcess:
         """
         Start and wait until ``control.json`` of this very process is there.
         """
+        self._release_ports()
         root = Path(__file__).resolve().parents[2]
         log = (self.folder / "relay.log").open("ab")
         self.process = subprocess.Popen(
@@ -225,6 +228,17 @@ class RelayProcess:
         assert self.process is not None
         self.process.kill()
         self.process.wait(DEADLINE_S)
+        self._hold_ports()
+
+    def checkpointed(self) -> set[str]:
+        """
+        Return the symbols whose streams a new relay would go on with.
+        """
+        files = CheckpointFile(self.folder / "data")
+        try:
+            return {stream.symbol for stream in files.load().streams}
+        finally:
+            files.close(None)
 
     def pause(self) -> None:
         """
@@ -252,9 +266,23 @@ class RelayProcess:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
+        self._release_ports()
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait(DEADLINE_S)
+
+    def _hold_ports(self) -> None:
+        # Bound and not listening, they refuse as a dead relay's do; free, they might become
+        # another test's while this one's terminal still dials them.
+        for endpoint in self._fixed.values():
+            held = socket.socket()
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            held.bind(("127.0.0.1", port_of(endpoint)))
+            self._held.append(held)
+
+    def _release_ports(self) -> None:
+        while self._held:
+            self._held.pop().close()
 
 
 class Requester:

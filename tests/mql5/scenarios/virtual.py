@@ -50,6 +50,8 @@ class VirtualRelay:
         self.connections = 0
         self.passed = dict.fromkeys(Direction, 0)
         self.published: list[bytes] = []
+        #: of each symbol how many of these were read, and the ticks in them
+        self._read: dict[str, tuple[list[int], list[tuple[int, int, MqlTick]]]] = {}
         self._budget: tuple[Direction, int] | None = None
         self._listener = listen_at(self.path)
         self._listener.setblocking(False)
@@ -97,12 +99,13 @@ class VirtualRelay:
         """
         self._keep()
         topic = f"tick/demo/{symbol}\0".encode()
-        found = [
-            read_tick(message[len(topic) :])
-            for message in self.published
-            if message.startswith(topic)
-        ]
-        return [(one.epoch, one.seq, MqlTick(*one[2:7], one.flags & 0xFF)) for one in found]
+        read, found = self._read.setdefault(symbol, ([0], []))
+        for message in self.published[read[0] :]:
+            if message.startswith(topic):
+                one = read_tick(message[len(topic) :])
+                found.append((one.epoch, one.seq, MqlTick(*one[2:7], one.flags & 0xFF)))
+        read[0] = len(self.published)
+        return list(found)
 
     @property
     def active(self) -> bool:
