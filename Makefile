@@ -15,8 +15,8 @@ ARGS  ?=
 PYTHON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-ea check bench-quick bench bench-ea docs coverage ea-coverage \
-  clean static
+.PHONY: help setup demo test test-ea test-windows check bench-quick bench bench-ea docs coverage \
+  ea-coverage clean static
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -32,6 +32,9 @@ test: setup static ## Check, then run all tests
 
 test-ea: setup ## Run the Expert Advisor's scenarios in every mode (about half an hour)
 	@$(PY) -m tests.mql5.scenarios $(ARGS)
+
+test-windows: setup ## Run relay, terminal, client, CLI as Windows processes, under Wine on Linux
+	@$(PY) -m tests.windows $(ARGS)
 
 check: $(DEV) static ## Format, lint, types on Linux and Windows, contract tests
 	@$(PY) -m pytest -q tests/contract
@@ -59,7 +62,7 @@ ea-coverage: setup ## Tell which lines of mql5/ the tests left out; fails below 
 
 clean: ## Remove what was made here, .venv included
 	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* \
-	  htmlcov dist build benchmarks/build .mql5-build $(NODE)/node_modules
+	  htmlcov dist build benchmarks/build .mql5-build .windows-build $(NODE)/node_modules
 	@find bridge tests tools benchmarks examples -name __pycache__ -prune -exec rm -rf {} + \
 	  2>/dev/null || true
 

@@ -20,6 +20,15 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from bridge.client.aio import AsyncClient
     from bridge.client.sync import Client
+    from bridge.client.trade import (
+        AccountInfo,
+        CheckResult,
+        DealInfo,
+        OrderInfo,
+        OrderResult,
+        PositionInfo,
+    )
+    from bridge.client.values import TradeEvent
     from bridge.exceptions import (
         BridgeError,
         ConfigError,
@@ -27,8 +36,13 @@ if TYPE_CHECKING:
         DeadlineExceeded,
         EndpointInUse,
         InvalidRequest,
+        JournalError,
         LocalProtocolError,
         NotAvailable,
+        OrderDenied,
+        OrderError,
+        OrderRejected,
+        OrderUnknown,
         ProtocolError,
         RelayUnreachable,
         RemoteProtocolError,
@@ -43,17 +57,28 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "AccountInfo",
     "AsyncClient",
     "BridgeError",
+    "CheckResult",
     "Client",
     "ConfigError",
     "DataFolderInUse",
     "DeadlineExceeded",
+    "DealInfo",
     "EndpointInUse",
     "Gap",
     "InvalidRequest",
+    "JournalError",
     "LocalProtocolError",
     "NotAvailable",
+    "OrderDenied",
+    "OrderError",
+    "OrderInfo",
+    "OrderRejected",
+    "OrderResult",
+    "OrderUnknown",
+    "PositionInfo",
     "ProtocolError",
     "RelayUnreachable",
     "RemoteProtocolError",
@@ -63,16 +88,24 @@ __all__ = [
     "Tick",
     "TickFileError",
     "TickFlag",
+    "TradeEvent",
     "UnknownSymbol",
     "__version__",
 ]
 
 _HOMES: Final = {
+    "AccountInfo": "bridge.client.trade",
     "AsyncClient": "bridge.client.aio",
+    "CheckResult": "bridge.client.trade",
     "Client": "bridge.client.sync",
+    "DealInfo": "bridge.client.trade",
     "Gap": "bridge.model.tick",
+    "OrderInfo": "bridge.client.trade",
+    "OrderResult": "bridge.client.trade",
+    "PositionInfo": "bridge.client.trade",
     "Tick": "bridge.model.tick",
     "TickFlag": "bridge.model.tick",
+    "TradeEvent": "bridge.client.values",
 }
 _DISTRIBUTION: Final = "mt5-zmq-bridge"
 

@@ -5,6 +5,7 @@ BridgeError
 ├── DataFolderInUse             another relay owns this data folder
 ├── EndpointInUse               a port is taken by another program
 ├── TickFileError               a tick file has a line that cannot be read
+├── JournalError                the journal of orders cannot be trusted, or cannot be written
 ├── ProtocolError
 │   ├── LocalProtocolError      this program broke the protocol: a defect here
 │   └── RemoteProtocolError     the peer broke the protocol: it is cut
@@ -15,6 +16,10 @@ BridgeError
     ├── UnknownSymbol           the terminal has no such symbol
     ├── DeadlineExceeded        no answer within the deadline
     ├── NotAvailable            asked for something that is no longer held
+    ├── OrderError              an order is not done; ``result`` is all that is known
+    │   ├── OrderRejected       the terminal or the trade server refused it
+    │   ├── OrderDenied         the bridge refused it; it reached no broker
+    │   └── OrderUnknown        it may have been executed: ask ``order_status``
     └── RequestRefused          any other error reply; see ``code``
 
 Facts are attributes; the sentence is built from them. Texts are lower case,
@@ -23,6 +28,8 @@ without a full stop, and name the failing hop and what to do.
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "BridgeError",
     "ConfigError",
@@ -30,8 +37,13 @@ __all__ = [
     "DeadlineExceeded",
     "EndpointInUse",
     "InvalidRequest",
+    "JournalError",
     "LocalProtocolError",
     "NotAvailable",
+    "OrderDenied",
+    "OrderError",
+    "OrderRejected",
+    "OrderUnknown",
     "ProtocolError",
     "RelayUnreachable",
     "RemoteProtocolError",
@@ -118,6 +130,28 @@ class TickFileError(BridgeError):
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}: {self.problem}"
+
+
+class JournalError(BridgeError):
+    """
+    The journal of orders cannot be trusted, or cannot be written: no new orders.
+
+    ``path`` is the journal's file, ``hint`` what to do. ``writable`` is true while what ends or
+    reduces something can still be written: the disk is full, and the room kept for that is not.
+    """
+
+    def __init__(
+        self, problem: str, *, path: str = "", hint: str = "", writable: bool = False
+    ) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.path = path
+        self.hint = hint
+        self.writable = writable
+
+    def __str__(self) -> str:
+        text = f"{self.path}: {self.problem}" if self.path else self.problem
+        return f"{text} ({self.hint})" if self.hint else text
 
 
 class ProtocolError(BridgeError):
@@ -233,6 +267,64 @@ class NotAvailable(RequestError):
     """
 
     code = "NOT_AVAILABLE"
+    hop = "relay"
+
+
+class OrderError(RequestError):
+    """
+    An order is not done.
+
+    ``client_id`` and ``client_order_id`` are its identity; ``result`` the ``OrderResult``
+    that tells everything, ``None`` when there was no answer.
+    """
+
+    code = "ORDER_ERROR"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        client_id: str = "",
+        client_order_id: str = "",
+        result: Any = None,
+        code: str | None = None,
+        hop: str | None = None,
+        field: str = "",
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, code=code, hop=hop, field=field, hint=hint)
+        self.client_id = client_id
+        self.client_order_id = client_order_id
+        self.result = result
+
+
+class OrderRejected(OrderError):
+    """
+    The terminal or the trade server refused the order; it was not executed.
+    """
+
+    code = "REJECTED"
+    hop = "trade_server"
+
+
+class OrderDenied(OrderError):
+    """
+    The bridge refused the order: it was not executed, and never will be.
+    """
+
+    code = "DENIED"
+    hop = "relay"
+
+
+class OrderUnknown(OrderError):
+    """
+    The order may have been executed or not, and may still be.
+
+    Never send it under another id. Ask ``order_status``, or send the same again with the
+    same ids: it is executed once at most.
+    """
+
+    code = "UNKNOWN"
     hop = "relay"
 
 

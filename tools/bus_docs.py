@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from bridge.bus.bodies import TAILS_PER_MESSAGE, StatusEvent
 from bridge.bus.codec import DEPTH_MAX
@@ -26,7 +26,9 @@ from bridge.model.record import RECORD_SIZE
 from bridge.model.tick import TickFlag
 from bridge.wire.spec import BusyKind, GapReason, Permission
 from tools.bus_examples import CONTROL, ERRORS, EXAMPLES, to_json
-from tools.bus_schema import BODIES, PARTS, RESULTS, FieldRow, asyncapi, schemas, symbol_rows
+from tools.bus_order_docs import ORDER_TABLES, REQUEST_ONLY, SHARED_PARAMS, SHARED_RESULTS
+from tools.bus_schema import BODIES, PARTS, RESULTS, asyncapi, schemas, symbol_rows
+from tools.bus_tables import json_block, params_table, record_table, rows_table, table
 
 __all__ = ["SCHEMA", "STATUS_DETAILS", "TABLES", "files", "main"]
 
@@ -45,14 +47,14 @@ _ERROR_MEANINGS: Final = {
     ErrorName.TOO_MANY_REQUESTS: "a limit is reached; wait `retry_after_ms` if it is there",
     ErrorName.UNSUPPORTED: "the terminal cannot do this",
     ErrorName.NOT_ALLOWED: "the client may not do this",
-    ErrorName.SHUTTING_DOWN: "the relay is stopping (reserved)",
+    ErrorName.SHUTTING_DOWN: "the relay is stopping",
     ErrorName.INTERNAL: "a defect of the relay; its log has more",
 }
 _HOP_MEANINGS: Final = {
     Hop.CLIENT: "the request itself is wrong: sending it again changes nothing",
     Hop.RELAY: "the relay refused or failed",
     Hop.TERMINAL: "the terminal is away, refused or failed",
-    Hop.TRADE_SERVER: "the trade server refused (reserved for orders)",
+    Hop.TRADE_SERVER: "the trade server refused; in results of orders",
 }
 
 #: For each event what it means, and the keys of its details.
@@ -113,81 +115,8 @@ _FLAG_MEANINGS: Final = {
 }
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-    return "\n".join(lines)
-
-
-def _power(number: int) -> str:
-    for bits in (64, 63, 53, 32, 31, 16, 15):
-        if number == 2**bits:
-            return f"2^{bits}"
-        if number == 2**bits - 1:
-            return f"2^{bits}-1"
-        if number == -(2**bits):
-            return f"-2^{bits}"
-    return f"{number:,}" if abs(number) >= 10_000 else str(number)
-
-
-def _bounds(schema: dict[str, Any]) -> str:
-    least = schema.get("minimum")
-    most = schema.get("maximum")
-    if most is None and "exclusiveMaximum" in schema:
-        most = schema["exclusiveMaximum"] - 1
-    return "" if least is None or most is None else f" {_power(least)}..{_power(most)}"
-
-
-def _type(schema: dict[str, Any]) -> str:
-    """
-    Return a schema in a few words.
-    """
-    if "anyOf" in schema:
-        members = [member for member in schema["anyOf"] if member != {"type": "null"}]
-        if any(member.get("type") == "integer" for member in members) and any(
-            "pattern" in member for member in members
-        ):
-            members = [member for member in members if "pattern" not in member]
-        words = " or ".join(_type(member) for member in members)
-        return words + (" or null" if {"type": "null"} in schema["anyOf"] else "")
-    if "enum" in schema:
-        return ", ".join(f'`"{value}"`' for value in schema["enum"])
-    kind = schema.get("type", "any")
-    if kind == "integer":
-        return "integer" + _bounds(schema)
-    if kind == "string":
-        least, most = schema.get("minLength", 0), schema.get("maxLength")
-        length = f" of {least} to {most} characters" if most else ""
-        pattern = schema.get("pattern", "")
-        return f"text{length}" + (f", `{pattern}`" if pattern else "")
-    if kind == "array":
-        least, most = schema.get("minItems", 0), schema.get("maxItems")
-        count = f" of {least} to {most}" if most else ""
-        inner = schema.get("items")
-        return f"array{count}" + (f" of: {_type(inner)}" if inner else "")
-    return "map" if kind == "object" else str(kind)
-
-
-def _params_table(model_schema: dict[str, Any]) -> str:
-    required = set(model_schema.get("required", ()))
-    rows = []
-    for name, schema in model_schema.get("properties", {}).items():
-        default = "required" if name in required else json.dumps(schema.get("default", {}))
-        default = "absent" if default == "null" else default
-        kind = _type(schema).removesuffix(" or null")
-        rows.append([f"`{name}`", kind, default, schema.get("description", "")])
-    return _table(["Field", "Type", "Default", "Meaning"], rows)
-
-
-def _rows_table(rows: list[FieldRow]) -> str:
-    return _table(
-        ["Field", "Type", "Meaning"],
-        [[f"`{row.name}`", _type(row.schema), row.meaning] for row in rows],
-    )
-
-
 def _body_table(name: str) -> str:
-    return _table(
+    return table(
         ["#", "Element", "msgpack", "Meaning"],
         [
             [str(place), f"`{row.name}`", row.wire, row.meaning]
@@ -196,58 +125,45 @@ def _body_table(name: str) -> str:
     )
 
 
-def _json_block(value: dict[str, Any]) -> str:
-    return f"```json\n{_folded(value)}\n```"
-
-
-def _folded(value: Any, indent: str = "", width: int = 92) -> str:
-    # json.dumps either writes one line or one line for each number.
-    flat = json.dumps(value, ensure_ascii=False)
-    if len(indent) + len(flat) <= width or not isinstance(value, dict | list) or not value:
-        return flat
-    inner = indent + "  "
-    if isinstance(value, dict):
-        parts = [
-            f"{inner}{json.dumps(key)}: {_folded(item, inner, width - len(key) - 5)}"
-            for key, item in value.items()
-        ]
-        return "{\n" + ",\n".join(parts) + f"\n{indent}}}"
-    return "[\n" + ",\n".join(f"{inner}{_folded(item, inner)}" for item in value) + f"\n{indent}]"
-
-
 def _method(method: Method) -> str:
     request, result = EXAMPLES[method]
     params = PARAMS[method].model_json_schema()
     parts = ["Parameters:"]
-    if params.get("properties"):
-        parts.append(_params_table(params))
+    if method in SHARED_PARAMS:
+        parts[0] = SHARED_PARAMS[method]
+    elif params.get("properties"):
+        parts.append(params_table(params))
     else:
         parts[0] += " none."
     parts.append("Result:")
-    if RESULTS[method]:
-        parts.append(_rows_table(RESULTS[method]))
+    if method in SHARED_RESULTS:
+        parts[-1] = SHARED_RESULTS[method]
+    elif RESULTS[method]:
+        parts.append(rows_table(RESULTS[method]))
     else:
         parts[-1] = "Result: an empty map."
     reply = {"v": 1, "id": request["id"], "ok": True, "result": result}
-    parts += ["Example:", _json_block(to_json(request)), _json_block(to_json(reply))]
+    parts += ["Example:", json_block(to_json(request))]
+    if method not in REQUEST_ONLY:
+        parts.append(json_block(to_json(reply)))
     return "\n\n".join(parts)
 
 
 def _errors() -> str:
     rows = [[f"`{name}`", _ERROR_MEANINGS[name]] for name in ErrorName]
-    return _table(["Code", "Meaning"], rows)
+    return table(["Code", "Meaning"], rows)
 
 
 def _error_example() -> str:
     request, error = ERRORS[0]
     reply = {"v": 1, "id": request["id"], "ok": False, "error": error}
-    return _json_block(to_json(request)) + "\n\n" + _json_block(to_json(reply))
+    return json_block(to_json(request)) + "\n\n" + json_block(to_json(reply))
 
 
 def _control_example() -> str:
     request, result = CONTROL
     reply = {"v": 1, "id": request["id"], "ok": True, "result": result}
-    return _json_block(to_json(request)) + "\n\n" + _json_block(to_json(reply))
+    return json_block(to_json(request)) + "\n\n" + json_block(to_json(reply))
 
 
 def _limits() -> str:
@@ -321,42 +237,33 @@ def _limits() -> str:
             "it stops; its messages are not held any more",
         ],
     ]
-    return _table(["What", "Limit", "Beyond it"], rows)
-
-
-def _symbol_table() -> str:
-    return _table(
-        ["Field", "Type"],
-        [
-            [f"`{row.name}`", _type(row.schema) + (f", {row.meaning}" if row.meaning else "")]
-            for row in symbol_rows()
-        ],
-    )
+    return table(["What", "Limit", "Beyond it"], rows)
 
 
 #: Every generated part of the page: the name in the markers, and what makes the text.
 TABLES: Final[dict[str, Callable[[], str]]] = {
-    "bus-envelope": lambda: _params_table(Request.model_json_schema()),
-    "bus-error": partial(_rows_table, PARTS["error"]),
+    "bus-envelope": lambda: params_table(Request.model_json_schema()),
+    "bus-error": partial(rows_table, PARTS["error"]),
     "bus-errors": _errors,
     "bus-error-example": _error_example,
-    "bus-hops": lambda: _table(
+    "bus-hops": lambda: table(
         ["Hop", "Meaning"], [[f"`{hop}`", _HOP_MEANINGS[hop]] for hop in Hop]
     ),
     "bus-control-methods": lambda: ", ".join(f"`{method}`" for method in ControlMethod),
     "bus-control-example": _control_example,
-    "bus-status-events": lambda: _table(
+    "bus-status-events": lambda: table(
         ["Event", "Meaning", "Keys of `details`"],
         [[f"`{event}`", *STATUS_DETAILS[event]] for event in StatusEvent],
     ),
-    "bus-tick-flags": lambda: _table(
+    "bus-tick-flags": lambda: table(
         ["Bit", "Name", "Meaning"],
         [[str(int(flag)), f"`{flag.name}`", _FLAG_MEANINGS[flag]] for flag in TickFlag],
     ),
     "bus-limits": _limits,
-    "bus-symbol": _symbol_table,
-    "bus-terminal": partial(_rows_table, PARTS["terminal"]),
-    "bus-topic-state": partial(_rows_table, PARTS["topic-state"]),
+    "bus-symbol": lambda: record_table(symbol_rows()),
+    "bus-terminal": partial(rows_table, PARTS["terminal"]),
+    "bus-topic-state": partial(rows_table, PARTS["topic-state"]),
+    **ORDER_TABLES,
     **{f"bus-body-{name}": partial(_body_table, name) for name in BODIES},
     **{f"bus-method-{method}": partial(_method, method) for method in Method},
 }

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from bridge.bus.codec import Encoding, encode
 from bridge.bus.requests import ErrorName, Hop, Method, error_map
+from tools.bus_order_examples import ORDER_EXAMPLES
 
 __all__ = ["CONTROL", "ERRORS", "EXAMPLES", "to_json"]
 
@@ -86,6 +87,17 @@ EXAMPLES: Final[dict[Method, tuple[dict[str, Any], dict[str, Any]]]] = {
             "terminals": [],
             "streams": [],
             "published": 0,
+            "trading": [
+                {
+                    "alias": "demo",
+                    "enabled": True,
+                    "state": "REDUCING",
+                    "reason": "news at 14:30",
+                    "open_orders": 1,
+                    "unresolved": ["ma-cross/2026-01-02T12:10"],
+                    "waiting": 0,
+                }
+            ],
         },
     ),
     Method.TERMINALS: ({"id": "3", "method": "terminals"}, {"terminals": [_TERMINAL]}),
@@ -183,6 +195,7 @@ EXAMPLES: Final[dict[Method, tuple[dict[str, Any], dict[str, Any]]]] = {
             "missing": [[1_190, 4_710]],
         },
     ),
+    **ORDER_EXAMPLES,
 }
 
 #: Error replies: the request that is answered, and the error.
@@ -210,6 +223,21 @@ ERRORS: Final[list[tuple[dict[str, Any], dict[str, Any]]]] = [
             ),
             "retry_after_ms": 120,
         },
+    ),
+    (
+        {
+            "id": 13,
+            "method": "order_send",
+            "client_id": "ma-cross",
+            "client_order_id": "2026-01-02T12:15",
+            "params": {"action": "DEAL", "symbol": "EURUSD", "volume": -0.1, "type": "BUY"},
+        },
+        error_map(
+            ErrorName.INVALID_REQUEST,
+            "input should be greater than 0",
+            hop=Hop.CLIENT,
+            field="params.volume",
+        ),
     ),
 ]
 

@@ -18,23 +18,34 @@ from typing import Any, Final
 
 import msgpack
 
-from bridge.bus.bodies import StatusEvent, pack_body
+from bridge.bus.bodies import StatusEvent, TradeKind, pack_body
 from bridge.bus.codec import Encoding, decode, encode
-from bridge.bus.requests import validate_params, validate_request
+from bridge.bus.requests import Method, validate_params, validate_request
 from bridge.bus.topics import (
     RELAY,
+    account_topic,
     bulk_topic,
     exact,
     join_message,
     parse_topic,
+    position_topic,
     status_topic,
     sync_topic,
     tick_topic,
+    trade_topic,
 )
 from bridge.exceptions import InvalidRequest
 from bridge.model.record import TickRecord, pack_record
 from bridge.model.tick import MqlTick, TickFlag
 from tools.bus_examples import CONTROL, ERRORS, EXAMPLES, to_json
+from tools.bus_order_examples import (
+    CONTROL_EXAMPLES,
+    DEAL,
+    DENIED,
+    ORDER_EXAMPLES,
+    POSITION,
+    UNKNOWN,
+)
 
 __all__ = ["VECTORS", "files", "main"]
 
@@ -117,6 +128,7 @@ def _bodies() -> _Rows:
             status_topic("ftmo-1"),
             pack_body(_EPOCH, 2, _MSC, str(StatusEvent.READY), {}),
         ),
+        *_trade_bodies(),
         _message("nothing moved", RELAY, pack_body(_EPOCH, 1, _MSC, [])),
         _message(
             "topics moved",
@@ -131,6 +143,32 @@ def _bodies() -> _Rows:
         _message("a barrier", sync_topic("k3Jv9_xQ"), pack_body(_EPOCH, 1, _MSC)),
     ]
     return rows
+
+
+def _trade_bodies() -> _Rows:
+    trade = trade_topic("demo")
+    bought = ORDER_EXAMPLES[Method.ORDER_SEND][1]
+    account = ORDER_EXAMPLES[Method.ACCOUNT][1]["account"]
+    corrected = {**UNKNOWN, "outcome": "DONE", "final": True, "corrected": True, "order": 2**63 + 9}
+    events: list[tuple[str, TradeKind, bool, dict[str, Any]]] = [
+        ("a command is done", TradeKind.ORDER_LIFE, False, bought),
+        ("its deal", TradeKind.DEAL, False, DEAL),
+        ("a deal found in the history", TradeKind.DEAL, True, DEAL),
+        ("a command is denied", TradeKind.ORDER_LIFE, False, DENIED),
+        ("nobody knows yet", TradeKind.ORDER_LIFE, False, UNKNOWN),
+        ("a verdict was wrong", TradeKind.VERDICT_CORRECTED, False, corrected),
+    ]
+    rows = [
+        _message(name, trade, pack_body(_EPOCH, 2**53 + seq, _MSC, str(kind), recovered, record))
+        for seq, (name, kind, recovered, record) in enumerate(events)
+    ]
+    flat = position_topic("demo")
+    return [
+        *rows,
+        _message("the account", account_topic("demo"), pack_body(_EPOCH, 3, _MSC, account)),
+        _message("one position", position_topic("demo"), pack_body(_EPOCH, 4, _MSC, [POSITION])),
+        _message("no position is open", flat, pack_body(_EPOCH, 5, _MSC, [])),
+    ]
 
 
 def _both(name: str, message: dict[str, Any]) -> dict[str, Any]:
@@ -156,6 +194,9 @@ def _requests() -> _Rows:
     }
     rows.append(_both("every field, and 64 bits", everything))
     rows.append(_both("control: stop", CONTROL[0]))
+    rows += [
+        _both(f"control: {method}", request) for method, (request, _) in CONTROL_EXAMPLES.items()
+    ]
     return rows
 
 
@@ -187,6 +228,9 @@ def _topics() -> _Rows:
         ("tick/demo/BTC/USD", ["tick/demo/BTC/USD"], ["tick/demo/BTC", "tick/demo/BTC/USDT"]),
         ("tick/demo/\u00c4", ["tick/demo/\u00c4"], ["tick/demo/A\u0308", "tick/demo/A"]),
         ("ticks/demo", ["ticks/demo"], ["ticks/demo-2", "tick/demo/EURUSD"]),
+        ("trade/demo", ["trade/demo"], ["trade/demo-2", "tick/demo/EURUSD"]),
+        ("account/demo", ["account/demo"], ["account/demo2"]),
+        ("position/demo", ["position/demo"], ["position/demo_2"]),
         ("status/demo", ["status/demo"], ["status/demo2"]),
         ("relay", ["relay"], ["relay2"]),
         ("sync/k3Jv9_xQ", ["sync/k3Jv9_xQ"], ["sync/k3Jv9_xQQ"]),
@@ -209,6 +253,44 @@ def _topics() -> _Rows:
             }
         )
     return rows
+
+
+_BUY: Final = {"action": "DEAL", "symbol": "EURUSD", "volume": 0.1, "type": "BUY"}
+_LIMIT: Final = {**_BUY, "action": "PENDING", "type": "BUY_LIMIT", "price": 1.1}
+_ORDERS_REFUSED: Final[list[tuple[str, Method, dict[str, Any]]]] = [
+    ("a volume of nothing", Method.ORDER_SEND, {**_BUY, "volume": 0}),
+    ("a negative volume", Method.ORDER_SEND, {**_BUY, "volume": -0.1}),
+    ("an absurd volume", Method.ORDER_SEND, {**_BUY, "volume": 1e12}),
+    ("a volume as text", Method.ORDER_SEND, {**_BUY, "volume": "0.1"}),
+    ("a volume of nine decimals", Method.ORDER_SEND, {**_BUY, "volume": 0.123456789}),
+    ("no volume", Method.ORDER_SEND, {**_BUY, "volume": None}),
+    ("a negative price", Method.ORDER_SEND, {**_LIMIT, "price": -1.1}),
+    ("a price of nothing", Method.ORDER_SEND, {**_BUY, "price": 0}),
+    ("a negative stop loss", Method.ORDER_SEND, {**_BUY, "sl": -1}),
+    ("two stop losses", Method.ORDER_SEND, {**_BUY, "sl": 1.1, "sl_points": 100}),
+    ("half a point", Method.ORDER_SEND, {**_BUY, "tp_points": 0.5}),
+    ("no action", Method.ORDER_SEND, {name: _BUY[name] for name in ("symbol", "volume", "type")}),
+    ("an action that is none", Method.ORDER_SEND, {**_BUY, "action": 2}),
+    ("an action that is true", Method.ORDER_SEND, {**_BUY, "action": True}),
+    ("a type with its prefix", Method.ORDER_SEND, {**_BUY, "type": "ORDER_TYPE_BUY"}),
+    ("a pending type at once", Method.ORDER_SEND, {**_BUY, "type": "BUY_LIMIT"}),
+    ("a market type pending", Method.ORDER_SEND, {**_LIMIT, "type": 0}),
+    ("a field of another action", Method.ORDER_SEND, {**_BUY, "expiration": 1_767_362_400}),
+    ("a misspelt field", Method.ORDER_SEND, {**_BUY, "stoploss": 1.1}),
+    ("a limit order without a price", Method.ORDER_SEND, {**_LIMIT, "price": None}),
+    ("a stop-limit order without its limit", Method.ORDER_SEND, {**_LIMIT, "type": 6}),
+    ("an expiration without its type", Method.ORDER_SEND, {**_LIMIT, "expiration": 1}),
+    ("a type without its expiration", Method.ORDER_SEND, {**_LIMIT, "type_time": "SPECIFIED"}),
+    ("a comment of 129 characters", Method.ORDER_SEND, {**_BUY, "comment": "x" * 129}),
+    ("a change of nothing", Method.POSITION_MODIFY, {"position": 1}),
+    ("an order changed in nothing", Method.ORDER_MODIFY, {"order": 1}),
+    ("ticket 0", Method.POSITION_CLOSE, {"position": 0}),
+    ("a ticket beyond 64 bits", Method.ORDER_CANCEL, {"order": "18446744073709551616"}),
+    ("a position with itself", Method.POSITION_CLOSE_BY, {"position": 7, "position_by": 7}),
+    ("all of nothing", Method.CLOSE_ALL, {"positions": False}),
+    ("two names of a command", Method.ORDER_STATUS, {"command_id": "a/b", "client_id": "a"}),
+    ("half a name", Method.ORDER_STATUS, {"command_id": "a"}),
+]
 
 
 def _nested(depth: int) -> bytes:
@@ -238,6 +320,10 @@ def _refused() -> _Rows:
         ("beyond 64 bits", {"id": 1, "method": "replay", "params": {**replay, "last": "9" * 20}}),
         ("hexadecimal text", {"id": 1, "method": "replay", "params": {**replay, "last": "0x10"}}),
         ("a fraction", {"id": 1, "method": "replay", "params": {**replay, "last": 1.5}}),
+    ]
+    packed += [
+        (name, {"id": 1, "method": str(method), "params": params})
+        for name, method, params in _ORDERS_REFUSED
     ]
     raw = [
         ("nothing", b""),

@@ -18,7 +18,7 @@ from typing import Final
 
 from bridge.cli.reference import commands_text, exit_codes_table
 from bridge.config import settings_table
-from tools import bus_docs, ea_docs, mql5_spec, wire_docs
+from tools import bus_docs, ea_docs, mql5_spec, policy_docs, wire_docs
 
 __all__ = ["DOCS", "TABLES", "main", "rendered"]
 
@@ -31,11 +31,12 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "settings": settings_table,
     **bus_docs.TABLES,
     **ea_docs.TABLES,
+    **policy_docs.TABLES,
     **wire_docs.TABLES,
 }
 
 _BLOCK = re.compile(
-    r"^<!-- BEGIN GENERATED (?P<name>[a-z-]+) -->\n"
+    r"^<!-- BEGIN GENERATED (?P<name>[a-z_-]+) -->\n"
     r".*?"
     r"^<!-- END GENERATED (?P=name) -->$",
     re.MULTILINE | re.DOTALL,

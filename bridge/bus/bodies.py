@@ -12,6 +12,9 @@ topic                body
 ``ticks/<alias>``    epoch, seq, symbol, tick_epoch, first_seq, length, records (bin: the
                      66-byte records one behind the other)
 ``status/<alias>``   epoch, seq, time_utc_msc, event, details (map)
+``trade/<alias>``    epoch, seq, time_utc_msc, kind, recovered, record (map)
+``account/<alias>``  epoch, seq, time_utc_msc, account (map)
+``position/<alias>`` epoch, seq, time_utc_msc, positions (list of maps)
 ``relay``            epoch, seq, time_utc_msc, tails ([[topic, epoch, seq], …])
 ``sync/<nonce>``     epoch, seq, time_utc_msc
 ===================  =====================================================================
@@ -29,18 +32,25 @@ from bridge.model.record import RECORD_SIZE, TickRecord, unpack_record
 
 __all__ = [
     "TAILS_PER_MESSAGE",
+    "AccountBody",
     "BulkBody",
+    "PositionBody",
     "RelayBody",
     "StatusBody",
     "StatusEvent",
     "SyncBody",
     "Tail",
+    "TradeBody",
+    "TradeKind",
     "pack_body",
+    "read_account",
     "read_bulk",
     "read_epoch_seq",
+    "read_position",
     "read_relay",
     "read_status",
     "read_tick",
+    "read_trade",
 ]
 
 #: The type markers of the fixed-width form and where they stand (``bridge.model.record``).
@@ -67,6 +77,20 @@ class StatusEvent(enum.StrEnum):
     STREAM_STOPPED = "STREAM_STOPPED"
     STREAM_FAILED = "STREAM_FAILED"
     GAP = "GAP"
+
+
+class TradeKind(enum.StrEnum):
+    """
+    What a message on ``trade/<alias>`` tells.
+    """
+
+    DEAL = "DEAL"
+    ORDER_CLOSED = "ORDER_CLOSED"
+    ORDER = "ORDER"
+    POSITION = "POSITION"
+    REQUEST = "REQUEST"
+    ORDER_LIFE = "ORDER_LIFE"
+    VERDICT_CORRECTED = "VERDICT_CORRECTED"
 
 
 class Tail(NamedTuple):
@@ -103,6 +127,41 @@ class StatusBody(NamedTuple):
     time_utc_msc: int
     event: str
     details: dict[str, Any]
+
+
+class TradeBody(NamedTuple):
+    """
+    Something happened to an account, or to a command.
+    """
+
+    epoch: int
+    seq: int
+    time_utc_msc: int
+    kind: str
+    recovered: bool
+    record: dict[str, Any]
+
+
+class AccountBody(NamedTuple):
+    """
+    The account as it is now.
+    """
+
+    epoch: int
+    seq: int
+    time_utc_msc: int
+    account: dict[str, Any]
+
+
+class PositionBody(NamedTuple):
+    """
+    Every open position as it is now.
+    """
+
+    epoch: int
+    seq: int
+    time_utc_msc: int
+    positions: list[dict[str, Any]]
 
 
 class RelayBody(NamedTuple):
@@ -144,8 +203,8 @@ def _unpack(body: bytes, *types: type | tuple[type, ...]) -> list[Any]:
 
 def _typed(fields: list[Any], *types: type | tuple[type, ...]) -> list[Any]:
     for position, (field, kind) in enumerate(zip(fields, types, strict=False)):
-        if not isinstance(field, kind) or isinstance(field, bool):
-            raise ValueError(f"element {position} has the wrong type {type(field).__name__}")  # noqa: TRY004 - a reader raises one kind of error
+        if not isinstance(field, kind) or (isinstance(field, bool) and kind is not bool):
+            raise ValueError(f"element {position} has the wrong type {type(field).__name__}")
     return fields[: len(types)]
 
 
@@ -206,6 +265,39 @@ def read_status(body: bytes) -> StatusBody:
         ValueError: it is not one.
     """
     return StatusBody._make(_unpack(body, int, int, int, str, dict))
+
+
+def read_trade(body: bytes) -> TradeBody:
+    """
+    Return the fields of a ``trade/<alias>`` body.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    return TradeBody._make(_unpack(body, int, int, int, str, bool, dict))
+
+
+def read_account(body: bytes) -> AccountBody:
+    """
+    Return the fields of an ``account/<alias>`` body.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    return AccountBody._make(_unpack(body, int, int, int, dict))
+
+
+def read_position(body: bytes) -> PositionBody:
+    """
+    Return the fields of a ``position/<alias>`` body.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    positions = PositionBody._make(_unpack(body, int, int, int, list))
+    if not all(isinstance(position, dict) for position in positions.positions):
+        raise ValueError("positions are maps")
+    return positions
 
 
 def read_relay(body: bytes) -> RelayBody:

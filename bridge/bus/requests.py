@@ -8,25 +8,21 @@ must never be dropped silently.
 from __future__ import annotations
 
 import enum
-import re
 from typing import Annotated, Any, Final
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    WithJsonSchema,
-)
+from pydantic import BaseModel, Field, ValidationError
 
-from bridge.bus.topics import ALIAS_PATTERN, NONCE_PATTERN, TOPIC_MAX
+from bridge.bus import orders
+from bridge.bus.fields import U64, Alias, Id, Name, Strict, Symbol, TopicName
+from bridge.bus.topics import NONCE_PATTERN
 from bridge.exceptions import InvalidRequest
 
 __all__ = [
     "BUS_VERSION",
+    "CONTROL_PARAMS",
     "DEFAULT_VALID_FOR_MS",
     "PARAMS",
+    "TRADING_METHODS",
     "U64",
     "ControlMethod",
     "EmptyParams",
@@ -40,6 +36,8 @@ __all__ = [
     "SymbolsParams",
     "SyncParams",
     "error_map",
+    "identity_of",
+    "validate_control_params",
     "validate_params",
     "validate_request",
 ]
@@ -62,6 +60,32 @@ class Method(enum.StrEnum):
     SNAPSHOT = "snapshot"
     SYNC = "sync"
     REPLAY = "replay"
+    ORDER_SEND = "order_send"
+    ORDER_CHECK = "order_check"
+    ORDER_MODIFY = "order_modify"
+    POSITION_MODIFY = "position_modify"
+    POSITION_CLOSE = "position_close"
+    POSITION_CLOSE_BY = "position_close_by"
+    ORDER_CANCEL = "order_cancel"
+    CLOSE_ALL = "close_all"
+    ORDER_STATUS = "order_status"
+    POSITIONS = "positions"
+    ORDERS = "orders"
+    ACCOUNT = "account"
+
+
+#: What may trade: each needs an identity, and ends in a result with an outcome.
+TRADING_METHODS: Final = frozenset(
+    {
+        Method.ORDER_SEND,
+        Method.ORDER_MODIFY,
+        Method.POSITION_MODIFY,
+        Method.POSITION_CLOSE,
+        Method.POSITION_CLOSE_BY,
+        Method.ORDER_CANCEL,
+        Method.CLOSE_ALL,
+    }
+)
 
 
 class ControlMethod(enum.StrEnum):
@@ -72,6 +96,9 @@ class ControlMethod(enum.StrEnum):
     PING = "ping"
     STATUS = "status"
     STOP = "stop"
+    HALT = "halt"
+    RESUME = "resume"
+    ORDER_RESOLVE = "order_resolve"
 
 
 class Hop(enum.StrEnum):
@@ -105,87 +132,29 @@ class ErrorName(enum.StrEnum):
     INTERNAL = "INTERNAL"
 
 
-_ID_MAX: Final = 64
-_U64_MAX: Final = 2**64 - 1
-_DECIMAL: Final = re.compile(r"0|[1-9][0-9]{0,19}")
 #: A field's name is the client's own text and comes back in the reply.
 _NAME_SHOWN_MAX: Final = 100
 
 
-def _check_id(value: Any) -> Any:
-    if isinstance(value, str):
-        ok = 0 < len(value) <= _ID_MAX
-    else:
-        ok = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
-    if not ok:
-        raise ValueError("must be a text of 1 to 64 characters or an integer from 0 to 2^63-1")
-    return value
-
-
-def _check_u64(value: Any) -> Any:
-    # A JSON client whose numbers are doubles sends what is beyond 2^53 as text.
-    if isinstance(value, str) and _DECIMAL.fullmatch(value):
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _U64_MAX:
-        raise ValueError("must be an integer from 0 to 2^64-1, or the same as decimal text")
-    return value
-
-
-# The checks stand in front of the type, so that one field has one message.
-_Id = Annotated[
-    str | int,
-    BeforeValidator(_check_id),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "minLength": 1, "maxLength": _ID_MAX},
-                {"type": "integer", "minimum": 0, "maximum": 2**63 - 1},
-            ]
-        }
-    ),
-]
-U64 = Annotated[
-    int,
-    BeforeValidator(_check_u64),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "integer", "minimum": 0, "maximum": _U64_MAX},
-                {"type": "string", "pattern": f"^({_DECIMAL.pattern})$"},
-            ]
-        }
-    ),
-]
-#: Both parts of an order's identity. ASCII, so that both and a ticket fit into a COMMAND id of
-#: the wire protocol; no slash, because that is what joins them there.
-_Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")]
-_Alias = Annotated[str, Field(pattern=f"^{ALIAS_PATTERN}$")]
-_Symbol = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f]+$")]
-_TopicName = Annotated[str, Field(min_length=1, max_length=TOPIC_MAX, pattern=r"^[^\x00]+$")]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Request(_Strict):
+class Request(Strict):
     """
     The envelope of every request.
     """
 
-    id: _Id = Field(description="comes back in the reply, unchanged; the client's own")
+    id: Id = Field(description="comes back in the reply, unchanged; the client's own")
     method: Annotated[str, Field(min_length=1, max_length=64)] = Field(
         description="what is asked; see the methods"
     )
-    client_id: _Name | None = Field(
+    client_id: Name | None = Field(
         default=None, description="who asks; part of an order's identity, else for logs only"
     )
-    terminal: _Alias | None = Field(
+    terminal: Alias | None = Field(
         default=None, description="alias of the terminal; may be left out when there is only one"
     )
     params: dict[str, Any] = Field(default_factory=dict, description="the parameters of the method")
-    client_order_id: _Name | None = Field(
-        default=None, description="reserved for orders: the client's name of an order"
+    client_order_id: Name | None = Field(
+        default=None,
+        description="the client's name of an order; required by methods that may trade",
     )
     valid_for_ms: Annotated[int, Field(ge=1, le=600_000)] | None = Field(
         default=None,
@@ -196,13 +165,13 @@ class Request(_Strict):
     )
 
 
-class EmptyParams(_Strict):
+class EmptyParams(Strict):
     """
     No parameters.
     """
 
 
-class SymbolsParams(_Strict):
+class SymbolsParams(Strict):
     """
     A page of the terminal's symbols.
     """
@@ -219,20 +188,20 @@ class SymbolsParams(_Strict):
     )
 
 
-class SymbolParams(_Strict):
+class SymbolParams(Strict):
     """
     One symbol.
     """
 
-    symbol: _Symbol = Field(description="name of the symbol, exactly as the terminal has it")
+    symbol: Symbol = Field(description="name of the symbol, exactly as the terminal has it")
 
 
-class SnapshotParams(_Strict):
+class SnapshotParams(Strict):
     """
     The state of topics; waits for streams that are just being started.
     """
 
-    topics: Annotated[list[_TopicName], Field(min_length=1, max_length=256)] = Field(
+    topics: Annotated[list[TopicName], Field(min_length=1, max_length=256)] = Field(
         description="names of topics, without the NUL"
     )
     wait_ms: Annotated[int, Field(ge=0, le=60_000)] = Field(
@@ -240,7 +209,7 @@ class SnapshotParams(_Strict):
     )
 
 
-class SyncParams(_Strict):
+class SyncParams(Strict):
     """
     Publish ``sync/<nonce>``.
     """
@@ -250,12 +219,12 @@ class SyncParams(_Strict):
     )
 
 
-class ReplayParams(_Strict):
+class ReplayParams(Strict):
     """
     Messages ``first`` to ``last`` (both included; ``last`` absent: to the newest) of an epoch.
     """
 
-    topic: _TopicName = Field(description="name of the topic, without the NUL")
+    topic: TopicName = Field(description="name of the topic, without the NUL")
     epoch: Annotated[int, Field(ge=0, lt=2**32)] = Field(description="the epoch that is asked for")
     first: U64 = Field(description="first sequence number wanted")
     last: U64 | None = Field(
@@ -273,6 +242,24 @@ PARAMS: Final[dict[Method, type[BaseModel]]] = {
     Method.SNAPSHOT: SnapshotParams,
     Method.SYNC: SyncParams,
     Method.REPLAY: ReplayParams,
+    Method.ORDER_SEND: orders.OrderSendParams,
+    Method.ORDER_CHECK: orders.OrderSendParams,
+    Method.ORDER_MODIFY: orders.OrderModifyParams,
+    Method.POSITION_MODIFY: orders.PositionModifyParams,
+    Method.POSITION_CLOSE: orders.PositionCloseParams,
+    Method.POSITION_CLOSE_BY: orders.PositionCloseByParams,
+    Method.ORDER_CANCEL: orders.OrderCancelParams,
+    Method.CLOSE_ALL: orders.CloseAllParams,
+    Method.ORDER_STATUS: orders.OrderStatusParams,
+    Method.POSITIONS: orders.PositionsParams,
+    Method.ORDERS: orders.OrdersParams,
+    Method.ACCOUNT: orders.AccountParams,
+}
+#: Control methods with parameters; the others look at none.
+CONTROL_PARAMS: Final[dict[ControlMethod, type[BaseModel]]] = {
+    ControlMethod.HALT: orders.HaltParams,
+    ControlMethod.RESUME: orders.ResumeParams,
+    ControlMethod.ORDER_RESOLVE: orders.OrderResolveParams,
 }
 
 
@@ -309,11 +296,43 @@ def validate_params(method: Method, params: dict[str, Any]) -> Any:
     Raises:
         InvalidRequest: a parameter is missing, unknown, of the wrong type or out of range.
     """
+    return _validated(PARAMS[method], params)
+
+
+def validate_control_params(method: ControlMethod, params: dict[str, Any]) -> Any:
+    """
+    Return the parameter model of a control method; an ``EmptyParams`` where none is used.
+
+    Raises:
+        InvalidRequest: a parameter is missing, unknown, of the wrong type or out of range.
+    """
+    model = CONTROL_PARAMS.get(method)
+    return EmptyParams() if model is None else _validated(model, params)
+
+
+def _validated(model: type[BaseModel], params: dict[str, Any]) -> Any:
     try:
-        return PARAMS[method].model_validate(params)
+        return model.model_validate(params)
     except ValidationError as error:
         field, message = _first_problem(error, "params")
         raise InvalidRequest(message, field=field) from None
+
+
+def identity_of(request: Request) -> tuple[str, str]:
+    """
+    Return (client_id, client_order_id) of a request of a trading method.
+
+    Raises:
+        InvalidRequest: one of them is missing.
+    """
+    for field in ("client_order_id", "client_id"):
+        if getattr(request, field) is None:
+            raise InvalidRequest(
+                f"required with {request.method}",
+                field=field,
+                hint="chosen by the client, the same again when it asks again",
+            )
+    return str(request.client_id), str(request.client_order_id)
 
 
 def error_map(

@@ -18,14 +18,17 @@ __all__ = [
     "SEPARATOR",
     "TOPIC_MAX",
     "Topic",
+    "account_topic",
     "bulk_topic",
     "exact",
     "join_message",
     "parse_topic",
+    "position_topic",
     "split_message",
     "status_topic",
     "sync_topic",
     "tick_topic",
+    "trade_topic",
 ]
 
 SEPARATOR: Final = b"\0"
@@ -74,6 +77,27 @@ def status_topic(alias: str) -> str:
     Return the topic of a terminal's link and stream events.
     """
     return f"status/{alias}"
+
+
+def trade_topic(alias: str) -> str:
+    """
+    Return the topic of an account's deals, orders and of what becomes of commands.
+    """
+    return f"trade/{alias}"
+
+
+def account_topic(alias: str) -> str:
+    """
+    Return the topic of an account's money.
+    """
+    return f"account/{alias}"
+
+
+def position_topic(alias: str) -> str:
+    """
+    Return the topic of an account's open positions.
+    """
+    return f"position/{alias}"
 
 
 def sync_topic(nonce: str) -> str:

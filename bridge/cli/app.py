@@ -58,6 +58,14 @@ COMMANDS: Final = {
     "tail": LazyCommand("bridge.cli.tail", "tail", "Show what is published, as it comes."),
     "quote": LazyCommand("bridge.cli.read", "quote", "Show the last tick of symbols."),
     "symbols": LazyCommand("bridge.cli.read", "symbols", "List the symbols of a terminal."),
+    "account": LazyCommand("bridge.cli.account", "account", "Show the account of a terminal."),
+    "positions": LazyCommand(
+        "bridge.cli.account", "positions", "List the open positions of a terminal."
+    ),
+    "orders": LazyCommand("bridge.cli.account", "orders", "List the open orders of a terminal."),
+    "order": LazyCommand("bridge.cli.orders", "order", "Trade, and ask what became of orders."),
+    "halt": LazyCommand("bridge.cli.halt", "halt", "Stop trading, of one terminal or of all."),
+    "resume": LazyCommand("bridge.cli.halt", "resume", "Trade again after a halt."),
     "config": LazyCommand("bridge.cli.setup", "config", "Check the configuration."),
 }
 

@@ -16,14 +16,22 @@ from typing import Any, Final
 import zmq
 
 from bridge.bus.codec import Encoding, decode, encode
-from bridge.exceptions import DataFolderInUse, DeadlineExceeded, RelayUnreachable, RequestRefused
+from bridge.client.replies import error_from
+from bridge.exceptions import DataFolderInUse, DeadlineExceeded, InvalidRequest, RelayUnreachable
 from bridge.relay.control import CONTROL_FILE
 from bridge.relay.lock import FolderLock
 
-__all__ = ["ControlFile", "ask", "read_control_file", "stop_relay"]
+__all__ = ["ControlFile", "NoReply", "ask", "read_control_file", "stop_relay"]
 
 _MAX_BYTES: Final = 65_536
+_HINT: Final = "it was killed, or hangs; 'bridge run' starts one"
 _LOOK_AGAIN_S: Final = 0.02
+
+
+class NoReply(RelayUnreachable):
+    """
+    The request may have arrived and been done; its answer did not come.
+    """
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -51,13 +59,21 @@ def read_control_file(folder: Path) -> ControlFile | None:
         return None
 
 
-def ask(relay: ControlFile, method: str, timeout: float) -> dict[str, Any]:
+def ask(
+    relay: ControlFile,
+    method: str,
+    timeout: float,
+    **envelope: Any,
+) -> dict[str, Any]:
     """
     Send one request to the control endpoint and return its result.
 
+    ``envelope``: further fields of the request; what is ``None`` is left out.
+
     Raises:
-        RelayUnreachable: nothing answers within ``timeout`` seconds.
-        RequestRefused: the relay answers with an error.
+        RelayUnreachable: nobody was there within ``timeout`` seconds; nothing was sent.
+        NoReply: it was sent, and no answer came in as much time, or none that can be read.
+        RequestError: the relay answers with an error.
     """
     endpoint = relay.endpoints.get("control", "")
     with contextlib.ExitStack() as stack:
@@ -66,23 +82,31 @@ def ask(relay: ControlFile, method: str, timeout: float) -> dict[str, Any]:
         socket.setsockopt(zmq.LINGER, 0)
         socket.setsockopt(zmq.SNDTIMEO, round(timeout * 1000))
         socket.setsockopt(zmq.RCVTIMEO, round(timeout * 1000))
-        request = {"id": 1, "method": method, "token": relay.token}
+        # Nothing is kept for a relay that is not there: what could not be sent was not done.
+        socket.setsockopt(zmq.IMMEDIATE, 1)
+        given = {name: value for name, value in envelope.items() if value is not None}
+        request = {"id": 1, "method": method, "token": relay.token, **given}
+        within = f"within {timeout:g} s"
         try:
             socket.connect(endpoint)
             socket.send(encode(request, Encoding.MSGPACK))
-            reply = decode(socket.recv(), max_bytes=2**24)
         except zmq.ZMQError as error:
             raise RelayUnreachable(
-                f"no relay answers at {endpoint} within {timeout:g} s",
-                hint="it was killed, or hangs; 'bridge run' starts one",
+                f"no relay answers at {endpoint} {within}", hint=_HINT
             ) from error
-    if not reply.get("ok"):
-        told = reply.get("error", {})
-        raise RequestRefused(
-            str(told.get("message", "")), code=told.get("code"), hint=str(told.get("hint", ""))
-        )
-    result = reply.get("result")
-    return result if isinstance(result, dict) else {}
+        try:
+            reply = decode(socket.recv(), max_bytes=2**24)
+        except zmq.ZMQError as error:
+            raise NoReply(f"the relay at {endpoint} did not answer {within}", hint=_HINT) from error
+        except InvalidRequest as error:
+            raise NoReply(f"the answer from {endpoint} cannot be read") from error
+    told = reply.get("error") if isinstance(reply, dict) else None
+    if isinstance(told, dict):
+        raise error_from(told)
+    result = reply.get("result") if isinstance(reply, dict) else None
+    if not isinstance(result, dict):
+        raise NoReply(f"the answer from {endpoint} cannot be read")
+    return result
 
 
 def stop_relay(folder: Path, timeout: float) -> None:
@@ -92,7 +116,7 @@ def stop_relay(folder: Path, timeout: float) -> None:
     Raises:
         RelayUnreachable: there is none.
         DeadlineExceeded: it has not ended within ``timeout`` seconds.
-        RequestRefused: it answers with an error.
+        RequestError: it answers with an error.
     """
     deadline = time.monotonic() + timeout
     relay = read_control_file(folder)

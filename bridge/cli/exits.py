@@ -15,6 +15,9 @@ from bridge.exceptions import (
     DataFolderInUse,
     DeadlineExceeded,
     EndpointInUse,
+    OrderDenied,
+    OrderRejected,
+    OrderUnknown,
     RelayUnreachable,
     TerminalUnavailable,
 )
@@ -36,6 +39,8 @@ class ExitCode(enum.IntEnum):
     RELAY_UNREACHABLE = 10
     TERMINAL_MISSING = 11
     TIMED_OUT = 12
+    REJECTED = 13
+    PARTIAL = 14
     INTERRUPTED = 130
 
 
@@ -49,7 +54,11 @@ MEANINGS: Final = {
     ExitCode.ALREADY_RUNNING: "another relay runs on this data folder",
     ExitCode.RELAY_UNREACHABLE: "no relay answers",
     ExitCode.TERMINAL_MISSING: "the relay answers, the terminal is not connected to it",
-    ExitCode.TIMED_OUT: "no answer in time",
+    ExitCode.TIMED_OUT: "no answer in time; of an order: it may have been executed, "
+    "`bridge order status` tells",
+    ExitCode.REJECTED: "an order was refused, by the bridge, the terminal or the trade server; "
+    "it was not executed",
+    ExitCode.PARTIAL: "a part of an order was executed",
     ExitCode.INTERRUPTED: "interrupted by Ctrl-C",
 }
 
@@ -60,6 +69,9 @@ _CODES: Final[tuple[tuple[type[BridgeError], ExitCode], ...]] = (
     (RelayUnreachable, ExitCode.RELAY_UNREACHABLE),
     (TerminalUnavailable, ExitCode.TERMINAL_MISSING),
     (DeadlineExceeded, ExitCode.TIMED_OUT),
+    (OrderUnknown, ExitCode.TIMED_OUT),
+    (OrderRejected, ExitCode.REJECTED),
+    (OrderDenied, ExitCode.REJECTED),
 )
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "document",
     "form",
     "make_printable",
+    "printable",
     "say",
     "table",
     "write",
@@ -140,13 +141,19 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     )
 
 
+def printable(text: str) -> str:
+    """
+    Return text from outside so that it can neither forge lines nor move the cursor.
+    """
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
+
+
 def _text(cell: Any) -> str:
     if cell is None:
         return "-"
     if isinstance(cell, bool):
         return "yes" if cell else "no"
-    # Names come from outside: they must not forge lines or move the cursor.
-    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in str(cell))
+    return printable(str(cell))
 
 
 def _width(text: str) -> int:

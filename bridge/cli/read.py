@@ -26,14 +26,16 @@ _FORMS_ABOUT: Final = "Form of the output.  [default: table for people, json for
 
 
 @contextlib.contextmanager
-def open_client(access: Access) -> Iterator[Client]:
+def open_client(access: Access, client_id: str | None = None) -> Iterator[Client]:
     """
     Give a client of the relay that the options name, and what it logs to stderr.
     """
     endpoint = access.request_endpoint()
     with (
         configure_logging(access.log_level or _LOG_LEVEL),
-        Client(endpoint, terminal=access.terminal, timeout=access.timeout) as client,
+        Client(
+            endpoint, terminal=access.terminal, timeout=access.timeout, client_id=client_id
+        ) as client,
     ):
         yield client
 
@@ -125,6 +127,22 @@ def status_text(told: RelayStatus) -> str:
         ],
     )  # fmt: skip
     parts = ["\n".join([f"{head}, {counts}", *where]), terminals]
+    if any(one.enabled or one.state != "ACTIVE" for one in told.trading):
+        rows = [
+            [one.alias, one.enabled, one.state, one.open_orders, one.waiting,
+             ", ".join(one.unresolved) or None, one.reason or None]
+            for one in told.trading
+        ]  # fmt: skip
+        columns = [
+            "trading",
+            "enabled",
+            "state",
+            "open orders",
+            "waiting",
+            "being found out",
+            "reason",
+        ]
+        parts.append(table(columns, rows))
     if told.streams:
         rows = [
             [one.topic, one.state, one.seq, one.ticks, one.subscribed, one.error or None]

@@ -20,13 +20,16 @@ from bridge.cli.signals import stop_signals
 from bridge.config import Settings, load_key, split_endpoint
 from bridge.exceptions import ConfigError, DataFolderInUse, TickFileError
 from bridge.logs import configure_logging, get_logger
+from bridge.model.enums import AccountMarginMode
 from bridge.model.symbol import default_symbols, spec_for
 from bridge.relay.lock import FolderLock
+from bridge.sim.account import BALANCE, Account, account_record
+from bridge.sim.brokerfile import KeptExchange
 from bridge.sim.feed import Feed, ReplayFeed
-from bridge.sim.identity import IdentityFile
+from bridge.sim.ledger import SqliteLedger
 from bridge.sim.market import Market
-from bridge.sim.runner import TerminalThread
-from bridge.sim.terminal import Account, TerminalCore
+from bridge.sim.runner import TerminalThread, clock_us
+from bridge.sim.terminal import TerminalCore
 from bridge.sim.tickfile import read_ticks, symbol_from_filename
 from bridge.wire.events import Closed
 
@@ -35,6 +38,7 @@ __all__ = ["sim"]
 log = get_logger(__name__)
 
 _LOGIN: Final = 5_000_001
+_NETTING_LOGIN: Final = 5_000_002
 _SERVER: Final = "Simulated-Demo"
 _RATE_HZ: Final = 5.0
 #: What the market did before it was looked at: every symbol has a price at once.
@@ -82,6 +86,14 @@ _FIRST_TELL_S: Final = 2.0
     help="Ticks a second of each symbol of the synthetic market.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the synthetic market.")
+@click.option(
+    "--balance",
+    type=click.FloatRange(0.0, 1e12),
+    default=BALANCE,
+    show_default=True,
+    help="What a new account begins with.",
+)
+@click.option("--netting", is_flag=True, help="One position for a symbol, in an account beside.")
 @click.option("--seconds", "duration", type=seconds(), help="End after this time.")
 @click.pass_context
 def sim(
@@ -93,15 +105,17 @@ def sim(
     symbols: tuple[str, ...] | None,
     rate: float,
     seed: int,
+    balance: float,
     duration: float | None,
     *,
     hold: bool,
+    netting: bool,
 ) -> None:
     """
     Be a simulated terminal: the relay cannot tell it from a MetaTrader with the EA.
 
-    It has a demo account and takes no orders in this version. It dials until the relay is
-    there, and again when the link is lost. Ctrl-C ends it in order.
+    It has a demo account at a broker of its own, whose orders outlive it. It dials until the
+    relay is there, and again when the link is lost. Ctrl-C ends it in order.
     """
     if more_files and not files:
         raise click.UsageError("files are given with --ticks")
@@ -120,28 +134,50 @@ def sim(
     with contextlib.ExitStack() as stack:
         stack.callback(lock.release)
         stack.enter_context(configure_logging(settings.relay.log_level))
-        identity_file = IdentityFile(folder / "identity.json")
-        identity = identity_file.load()
         pace = None if speed == FULL_SPEED else speed
         if files:
             play = _play_files(files + more_files, pace, hold=hold)
         else:
             names = symbols or tuple(spec.name for spec in default_symbols())
             play = _play_synthetic(names, rate, seed, pace)
+        account = _account(netting=netting)
+        ledger = stack.enter_context(
+            contextlib.closing(SqliteLedger(folder / f"ledger-{account.login}.sqlite"))
+        )
+        # A market at its own speed has its own clock; otherwise the newest tick is the time.
+        offset_us = server_time_msc() * 1000 - clock_us() if pace == 1 and not files else None
+        exchange = KeptExchange.open(
+            folder / f"broker-{account.login}.bin",
+            play.market,
+            account=account_record(account, balance),
+            now_us=clock_us(),
+            seed=seed,
+            server_clock_offset_us=offset_us,
+        )
         core = TerminalCore(
             key=key.reveal(),
             key_id=alias,
-            account=Account(login=_LOGIN, server=_SERVER),
+            account=account,
             market=play.market,
-            incarnation=identity.incarnation,
-            connection_counter=identity.connection_counter,
-            commit_counter=identity_file.commit,
+            incarnation=ledger.incarnation,
+            connection_counter=ledger.connection_counter,
+            commit_counter=ledger.commit_counter,
             seed=seed,
+            exchange=exchange,
+            ledger=ledger,
         )
         core.utc_offset_min = UTC_OFFSET_MIN
         host, port = split_endpoint(endpoint)
         terminal = TerminalThread(core, port, host=host, feed=play.feed(core))
         _run(terminal, endpoint, duration)
+
+
+def _account(*, netting: bool) -> Account:
+    # Each mode has its own account: a broker does not change one into the other.
+    if netting:
+        mode = AccountMarginMode.RETAIL_NETTING
+        return Account(login=_NETTING_LOGIN, server=_SERVER, margin_mode=mode)
+    return Account(login=_LOGIN, server=_SERVER)
 
 
 class _Play(NamedTuple):

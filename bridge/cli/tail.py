@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -12,14 +12,24 @@ from bridge import Client
 from bridge.bus.bodies import RelayBody, StatusBody
 from bridge.bus.topics import parse_topic, tick_topic
 from bridge.cli.options import Access, client_options, output_option, seconds
-from bridge.cli.output import document, form, say, write
+from bridge.cli.output import document, form, printable, say, write
 from bridge.cli.read import open_client, time_text
-from bridge.client.values import Event
+from bridge.client.record import Model
+from bridge.client.trade import DealInfo, OrderInfo, OrderResult, PositionInfo
+from bridge.client.values import AccountEvent, Event, PositionEvent, TradeEvent
 from bridge.model.tick import Gap, Tick
 
 __all__ = ["describe", "line", "tail"]
 
-_MARKS = ("backlog", "late")
+_MARKS: Final = ("backlog", "late")
+_KINDS: Final[dict[type, str]] = {
+    Gap: "gap",
+    StatusBody: "status",
+    RelayBody: "relay",
+    TradeEvent: "trade",
+    AccountEvent: "account",
+    PositionEvent: "position",
+}
 
 
 @click.command(short_help="Show what is published, as it comes.")
@@ -47,8 +57,8 @@ def tail(
     """
     Show ticks and gaps as they come, until Ctrl-C.
 
-    A SYMBOL is subscribed, so the terminal streams it. A TOPIC is tick/demo/EURUSD or
-    status/demo; with a star or slash at its end it is a prefix, which shows what streams
+    A SYMBOL is subscribed, so the terminal streams it. A TOPIC is tick/demo/EURUSD,
+    trade/demo or status/demo; with a star or slash at its end it is a prefix, which shows what streams
     anyhow. Without either: everything that is published.
     """
     chosen = form(output, "jsonl")
@@ -84,7 +94,7 @@ def describe(event: Event) -> dict[str, Any]:
     """
     if isinstance(event, Tick):
         return {"event": "tick", **event.as_dict()}
-    kind = {Gap: "gap", StatusBody: "status", RelayBody: "relay"}.get(type(event), "message")
+    kind = _KINDS.get(type(event), "message")
     fields = event._asdict()
     if isinstance(event, StatusBody):
         # The status' own event would hide ours.
@@ -107,12 +117,37 @@ def line(event: Event) -> str:
         last = "?" if event.last is None else event.last
         return f"GAP {event.topic} {event.epoch}:{event.first}-{last} ({event.reason})"
     if isinstance(event, StatusBody):
-        at = dt.datetime.fromtimestamp(event.time_utc_msc / 1000, tz=dt.UTC)
         facts = " ".join(f"{name}={value!r}" for name, value in event.details.items())
-        return f"{at:%Y.%m.%d %H:%M:%S} UTC {event.event} {facts}".rstrip()
+        return f"{_at(event.time_utc_msc)} {event.event} {facts}".rstrip()
+    if isinstance(event, TradeEvent):
+        again = " recovered" if event.recovered else ""
+        text = f"{event.terminal} {event.kind}{again} {_record_text(event.record)}"
+        return f"{_at(event.time_utc_msc)} {printable(text)}"
+    if isinstance(event, AccountEvent):
+        told = event.account
+        text = f"balance {told.balance:g} equity {told.equity:g} free {told.margin_free:g}"
+        return f"{_at(event.time_utc_msc)} {event.terminal} ACCOUNT {text}"
+    if isinstance(event, PositionEvent):
+        text = "; ".join(_record_text(one) for one in event.positions) or "none"
+        return f"{_at(event.time_utc_msc)} {event.terminal} POSITIONS {printable(text)}"
     if isinstance(event, RelayBody):
         return f"relay {event.epoch}:{event.seq}, {len(event.tails)} topics moved"
     return f"{type(event).__name__} {event.epoch}:{event.seq}"
+
+
+def _at(time_utc_msc: int) -> str:
+    at = dt.datetime.fromtimestamp(time_utc_msc / 1000, tz=dt.UTC)
+    return f"{at:%Y.%m.%d %H:%M:%S} UTC"
+
+
+def _record_text(record: DealInfo | OrderInfo | PositionInfo | OrderResult | dict[str, Any]) -> str:
+    if isinstance(record, OrderResult):
+        return f"{record.command_id} {record}"
+    if isinstance(record, dict):
+        return " ".join(f"{name}={value!r}" for name, value in record.items())
+    volume = record.volume_initial if isinstance(record, OrderInfo) else record.volume
+    price = record.price if isinstance(record, DealInfo) else record.price_open
+    return f"{record.ticket} {record.symbol} {record.type_name} {volume:g} at {price!r}"
 
 
 def _topics(client: Client, names: tuple[str, ...], terminal: str | None) -> list[str]:
@@ -131,6 +166,8 @@ def _is_topic(name: str) -> bool:
 def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
+    if isinstance(value, Model):
+        return value.model_dump(mode="json")
     if isinstance(value, dict):
         return {str(name): _plain(item) for name, item in value.items()}
     if hasattr(value, "_asdict"):

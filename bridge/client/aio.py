@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
 
+from bridge.client.aio_orders import AsyncTrading
 from bridge.client.base import BUFFER, ENDPOINT, TIMEOUT_S, Opening, Parts, check_buffer
 from bridge.client.core import Item, StreamStats
 from bridge.client.engine import StreamHandle
 from bridge.client.flows import Flow, Pause
 from bridge.client.models import Pong, RelayStatus, SymbolInfo, TerminalInfo, TopicSnapshot
-from bridge.client.values import Event, event_from, tick_from
+from bridge.client.values import Event, TradeEvent, event_from, tick_from, trade_from
 from bridge.exceptions import DeadlineExceeded, RequestError
 from bridge.model.tick import Tick
 
@@ -51,19 +53,17 @@ class AsyncStream(Generic[T]):
     def __init__(
         self,
         client: AsyncClient,
-        names: tuple[str, ...],
+        topics: Sequence[str] | Callable[[], Flow[list[str]]],
         opening: Opening[T],
         buffer: int,
         *,
-        symbols: bool,
         wait: bool,
     ) -> None:
         self._handle: StreamHandle | None = None
         self._client = client
-        self._names = names
+        self._topics = topics
         self._opening = opening
         self._buffer = check_buffer(buffer)
-        self._symbols = symbols
         self._wait = wait
         self._ended = False
         self._batch: Iterator[Item] = iter(())
@@ -135,11 +135,10 @@ class AsyncStream(Generic[T]):
 
     async def _open(self) -> StreamHandle:
         parts = self._client._parts  # noqa: SLF001 - made by it
-        names: list[str] | tuple[str, ...] = self._names
-        if self._symbols:
-            flow = parts.calls.tick_topics(names)
-            names = await self._client._run(flow)  # noqa: SLF001 - made by it
-        handle = parts.open(names, self._buffer, wait=self._wait)
+        topics = self._topics
+        if callable(topics):
+            topics = await self._client._run(topics())  # noqa: SLF001 - made by it
+        handle = parts.open(topics, self._buffer, wait=self._wait, current=self._opening.current)
         try:
             await asyncio.wrap_future(handle.joined)
         except BaseException:
@@ -154,13 +153,13 @@ class AsyncStream(Generic[T]):
             self._client._parts.engine.end(self._handle)  # noqa: SLF001 - made by it
 
 
-class AsyncClient:
+class AsyncClient(AsyncTrading):
     """
     A connection to a relay, for asyncio.
 
     ``endpoint`` is the relay's request endpoint. ``terminal`` is an alias; it may be left
     out when the relay has exactly one terminal. ``timeout`` (seconds) bounds every call as
-    a whole. ``client_id`` names this client in the relay's log.
+    a whole. ``client_id`` names this client in the relay's log; who trades has to give one.
 
     A thread of its own does the input and output; it starts with the first call. After a
     fork, make a new client in the child.
@@ -279,8 +278,27 @@ class AsyncClient:
         The subscription begins with the iteration, which raises what is listed at
         ``AsyncStream``.
         """
-        opening = Opening(symbols, tick_from, timeout)
-        return AsyncStream(self, symbols, opening, buffer, symbols=True, wait=wait)
+        opening = Opening(f"tick of {', '.join(map(str, symbols))}", tick_from, timeout)
+        find = functools.partial(self._parts.calls.tick_topics, symbols)
+        return AsyncStream(self, find, opening, buffer, wait=wait)
+
+    def trades(
+        self, *, timeout: float | None = None, buffer: int = BUFFER, wait: bool = True
+    ) -> AsyncStream[TradeEvent]:
+        """
+        Return an iterator over what happens to the account and to orders of the bridge.
+
+        It begins with the next one, not with the last: what happened before is in
+        ``positions``, ``orders``, ``account``, and in ``replay`` of the topic
+        ``trade/<alias>``, whose numbers go on over restarts of the relay. ``recovered``
+        events were read from the terminal's history after an outage. ``timeout``, ``buffer``
+        and ``wait`` are as for ``ticks``.
+
+        The subscription begins with the iteration, which raises what is listed at
+        ``AsyncStream``.
+        """
+        opening = Opening("trade event", trade_from, timeout, current=False)
+        return AsyncStream(self, self._parts.calls.trade_topics, opening, buffer, wait=wait)
 
     def events(
         self, *topics: str, timeout: float | None = None, buffer: int = BUFFER, wait: bool = True
@@ -288,17 +306,20 @@ class AsyncClient:
         """
         Return an iterator over everything published on topics.
 
-        A name is a topic (``tick/demo/EURUSD``, ``status/demo``, ``relay``) or, when it ends
+        A name is a topic (``tick/demo/EURUSD``, ``trade/demo``, ``relay``) or, when it ends
         with ``*`` or ``/``, a prefix, which starts no streams but receives those that run.
-        Yields ``Tick``, ``StatusBody``, ``RelayBody``, ``BulkBody``, ``Message`` for topics
-        of a newer relay, and a ``Gap`` as soon as something is known to be lost.
+        Yields ``Tick``, ``TradeEvent``, ``AccountEvent``, ``PositionEvent``, ``StatusBody``,
+        ``RelayBody``, ``BulkBody``, ``Message`` for topics of a newer relay, and a ``Gap`` as
+        soon as something is known to be lost.
         ``timeout``, ``buffer`` and ``wait`` are as for ``ticks``.
 
         The subscription begins with the iteration, which raises what is listed at
         ``AsyncStream``.
         """
-        opening: Opening[Event] = Opening(topics, event_from, timeout)
-        return AsyncStream(self, topics, opening, buffer, symbols=False, wait=wait)
+        opening: Opening[Event] = Opening(
+            f"event of {', '.join(map(str, topics))}", event_from, timeout
+        )
+        return AsyncStream(self, topics, opening, buffer, wait=wait)
 
     async def snapshot(self, *topics: str) -> list[TopicSnapshot]:
         """

@@ -7,19 +7,40 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Sequence
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 
+from bridge.bus.fields import NAME_PATTERN
 from bridge.bus.topics import ALIAS_PATTERN
 from bridge.client.core import Item
 from bridge.client.engine import Engine, StreamHandle
 from bridge.client.flows import Calls
+from bridge.client.orders import OrderCalls
 from bridge.client.replies import host_of
 from bridge.client.stream import StreamCore
 from bridge.exceptions import InvalidRequest
+from bridge.model.enums import OrderType, OrderTypeFilling, OrderTypeTime, TradeRequestActions
 
-__all__ = ["BUFFER", "ENDPOINT", "TIMEOUT_S", "Opening", "Parts", "check_buffer", "check_timeout"]
+__all__ = [
+    "BUFFER",
+    "ENDPOINT",
+    "TIMEOUT_S",
+    "Action",
+    "Filling",
+    "Opening",
+    "Parts",
+    "TypeOfOrder",
+    "TypeTime",
+    "check_buffer",
+    "check_timeout",
+]
 
 T = TypeVar("T")
+
+#: What takes a member of an enumeration of MQL5 also takes its name and its number.
+Action: TypeAlias = TradeRequestActions | str | int
+TypeOfOrder: TypeAlias = OrderType | str | int
+Filling: TypeAlias = OrderTypeFilling | str | int
+TypeTime: TypeAlias = OrderTypeTime | str | int
 
 ENDPOINT: Final = "tcp://127.0.0.1:5556"
 TIMEOUT_S: Final = 5.0
@@ -28,7 +49,6 @@ TIMEOUT_S: Final = 5.0
 BUFFER: Final = 10_000
 _BUFFER_MAX: Final = 1_000_000
 _TIMEOUT_MAX_S: Final = 86_400.0
-_CLIENT_ID_MAX: Final = 64
 
 
 class Parts:
@@ -47,17 +67,23 @@ class Parts:
             raise InvalidRequest(
                 f"{terminal!r} is not an alias", field="terminal", hint="for example 'demo'"
             )
-        if client_id is None:
-            client_id = f"python-{os.getpid()}-{secrets.token_hex(4)}"
-        elif not 0 < len(client_id) <= _CLIENT_ID_MAX:
-            raise InvalidRequest(f"1 to {_CLIENT_ID_MAX} characters", field="client_id")
+        if client_id is not None and not re.fullmatch(NAME_PATTERN, client_id):
+            raise InvalidRequest(
+                f"{client_id!r} cannot be used",
+                field="client_id",
+                hint="1 to 64 letters, digits and . _ : - , the first one a letter or a digit",
+            )
         self.endpoint = endpoint
-        self.client_id = client_id
+        self.client_id = client_id or f"python-{os.getpid()}-{secrets.token_hex(4)}"
         self.timeout = check_timeout(timeout)
-        self.engine = Engine(endpoint, client_id)
+        self.engine = Engine(endpoint, self.client_id)
         self.calls = Calls(terminal)
+        # A made-up name is another one after a restart: not good enough for orders.
+        self.orders = OrderCalls(self.calls, client_id)
 
-    def open(self, topics: Sequence[str], buffer: int, *, wait: bool) -> StreamHandle:
+    def open(
+        self, topics: Sequence[str], buffer: int, *, wait: bool, current: bool = True
+    ) -> StreamHandle:
         """
         Start a stream of these topics.
 
@@ -70,19 +96,26 @@ class Parts:
             nonce=secrets.token_hex(12),
             timeout_s=self.timeout,
             wait=wait,
+            current=current,
         )
         return self.engine.open(core, buffer)
 
 
 class Opening(Generic[T]):
     """
-    What a stream was asked for.
+    What a stream was asked for: ``what``, in words, is missing when nothing comes.
     """
 
     def __init__(
-        self, what: Sequence[str], decode: Callable[[Item], T | None], timeout: float | None
+        self,
+        what: str,
+        decode: Callable[[Item], T | None],
+        timeout: float | None,
+        *,
+        current: bool = True,
     ) -> None:
-        self.what = ", ".join(what)
+        self.what = what
+        self.current = current
         self.decode = decode
         self.timeout = None if timeout is None else check_timeout(timeout)
 

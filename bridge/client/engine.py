@@ -12,6 +12,9 @@ Rule 3: one DEALER with ZMQ_IMMEDIATE: a request waits here and not in a queue o
 so one whose deadline has passed is never sent when the relay comes back.
 Rule 4: every request has one outcome: the result, the relay's error, or at its deadline
 ``DeadlineExceeded``, or ``RelayUnreachable`` if the relay was not heard at all since.
+Rule 5: a request that may trade, once sent, is undone by nothing but the relay's word. It is
+asked again under the same ids, which the relay executes once at most; an error counts when
+every question that was sent has got one; else the outcome is ``OrderUnknown``.
 """
 
 from __future__ import annotations
@@ -32,14 +35,16 @@ from typing import Any, Final
 
 import zmq
 
+from bridge.bus.requests import ErrorName
 from bridge.client.actions import Ask, Connect, Fail, Joined, Subscribe, Unsubscribe
 from bridge.client.flows import Inquiry
 from bridge.client.mailbox import Mailbox
-from bridge.client.replies import pack_request, read_reply
+from bridge.client.replies import MalformedReply, pack_request, read_reply
 from bridge.client.stream import StreamCore
 from bridge.exceptions import (
     DeadlineExceeded,
     InvalidRequest,
+    OrderUnknown,
     RelayUnreachable,
     RequestError,
     RequestRefused,
@@ -67,6 +72,9 @@ _REPLIES: Final = 100
 _OPEN_MAX: Final = 10_000
 _STREAMS_MAX: Final = 256
 _CLOSE_TIMEOUT_S: Final = 5.0
+#: An order without a reply is asked for again after this time, or this part of its deadline.
+_AGAIN_S: Final = 1.0
+_AGAIN_PART: Final = 0.25
 _NEVER: Final = float("inf")
 _CLOSED: Final = "CLIENT_CLOSED"
 
@@ -76,7 +84,20 @@ class _Request:
     A request on its way. Exactly one of ``done`` and ``failed`` is called, once.
     """
 
-    __slots__ = ("deadline", "done", "failed", "inquiry", "sent", "since", "timeout_s")
+    __slots__ = (
+        "again_at",
+        "deadline",
+        "done",
+        "doubtful",
+        "error",
+        "failed",
+        "ids",
+        "inquiry",
+        "sent",
+        "since",
+        "timeout_s",
+        "unanswered",
+    )
 
     def __init__(
         self,
@@ -93,6 +114,20 @@ class _Request:
         self.sent = False
         self.done = done
         self.failed = failed
+        #: of the frames that ask for it: more than one only for an order
+        self.ids: list[int] = []
+        self.unanswered = 0
+        self.again_at = _NEVER
+        #: the last error of the relay, and whether one of them leaves open what was done
+        self.error: RequestError | None = None
+        self.doubtful = False
+
+    @property
+    def trades(self) -> bool:
+        """
+        Whether it may have led to a trade once it was sent.
+        """
+        return self.inquiry.client_order_id is not None
 
 
 class StreamHandle:
@@ -148,6 +183,8 @@ class Engine:
         self._dealer: zmq.Socket[bytes]
         self._poller = zmq.Poller()
         self._streams: list[StreamHandle] = []
+        #: requests without an outcome, and by the ids of frames that wait for a reply
+        self._open_requests: dict[_Request, None] = {}
         self._requests: dict[int, _Request] = {}
         self._unsent: deque[int] = deque()
         self._last_id = 0
@@ -304,8 +341,9 @@ class Engine:
             self._run_commands()
             for handle in list(self._streams):
                 self._end(handle, self._outcome)
-            for request in self._requests.values():
-                request.failed(self._outcome)
+            for request in self._open_requests:
+                request.failed(self._lost(request, self._outcome))
+            self._open_requests.clear()
             self._requests.clear()
             self._context.destroy(linger=0)
             reader.close()
@@ -330,7 +368,10 @@ class Engine:
             self._run_timers()
 
     def _poll_ms(self) -> int | None:
-        deadline = min((request.deadline for request in self._requests.values()), default=_NEVER)
+        deadline = min(
+            (min(request.deadline, request.again_at) for request in self._open_requests),
+            default=_NEVER,
+        )
         for handle in self._streams:
             deadline = min(deadline, handle.core.deadline)
         if deadline == _NEVER:
@@ -347,9 +388,13 @@ class Engine:
             if now >= handle.core.deadline:
                 handle.core.timer(now)
                 self._flush(handle, now)
-        for request_id in [key for key, value in self._requests.items() if now >= value.deadline]:
-            request = self._requests.pop(request_id)
-            request.failed(self._expired(request))
+        for request in list(self._open_requests):
+            if now >= request.deadline:
+                self._forget(request)
+                request.failed(self._lost(request, self._expired(request)))
+            elif now >= request.again_at:
+                self._put(request)
+                self._send_unsent()
 
     def _dial(self) -> RequestError | None:
         self._dealer = self._make_socket(zmq.DEALER, _REPLY_MAX)
@@ -382,7 +427,7 @@ class Engine:
         if self._closing:
             request.failed(self._outcome)
             return
-        if len(self._requests) >= _OPEN_MAX:
+        if len(self._open_requests) >= _OPEN_MAX:
             request.failed(
                 InvalidRequest(
                     f"{_OPEN_MAX} requests of this client wait for their replies",
@@ -391,10 +436,22 @@ class Engine:
                 )
             )
             return
+        self._open_requests[request] = None
+        self._put(request)
+        self._send_unsent()
+
+    def _put(self, request: _Request) -> None:
+        # A frame of its own id each time: only so it shows which of them were answered.
         self._last_id += 1
         self._requests[self._last_id] = request
+        request.ids.append(self._last_id)
+        request.again_at = _NEVER  # it waits for the socket until it is sent
         self._unsent.append(self._last_id)
-        self._send_unsent()
+
+    def _forget(self, request: _Request) -> None:
+        self._open_requests.pop(request, None)
+        for request_id in request.ids:
+            self._requests.pop(request_id, None)
 
     def _send_unsent(self) -> None:
         now = time.monotonic()
@@ -411,13 +468,17 @@ class Engine:
                         request.inquiry.params,
                         terminal=request.inquiry.terminal,
                         timeout_s=request.deadline - now,
+                        client_order_id=request.inquiry.client_order_id,
                     )
                     self._dealer.send(frame, zmq.NOBLOCK)
                     request.sent = True
+                    request.unanswered += 1
+                    if request.trades:
+                        request.again_at = now + min(_AGAIN_S, request.timeout_s * _AGAIN_PART)
                 except zmq.Again:
                     break
                 except InvalidRequest as error:
-                    del self._requests[request_id]
+                    self._forget(request)
                     request.failed(error)
             self._unsent.popleft()
         events = zmq.POLLIN | zmq.POLLOUT if self._unsent else zmq.POLLIN
@@ -439,10 +500,36 @@ class Engine:
             request = self._requests.pop(reply.id, None)
             if request is None:
                 continue  # its deadline has passed, and that was its outcome
+            request.unanswered -= 1
             if reply.result is not None:
+                self._forget(request)
                 request.done(reply.result)
-            elif reply.error is not None:
+            elif reply.error is not None and self._concludes(request, reply.error):
+                self._forget(request)
                 request.failed(reply.error)
+
+    def _concludes(self, request: _Request, error: RequestError) -> bool:
+        # By its error the relay says that this question led to nothing. One that was sent
+        # before it may have led to a trade all the same, and a defect says nothing at all.
+        if not request.trades:
+            return True
+        request.error = error
+        if isinstance(error, MalformedReply) or error.code == ErrorName.INTERNAL:
+            request.doubtful = True
+        return not request.doubtful and not request.unanswered
+
+    def _lost(self, request: _Request, error: RequestError) -> RequestError:
+        if not request.trades or not request.sent:
+            return error
+        return OrderUnknown(
+            f"{error.message}; the order may have been executed"
+            + ("" if request.error is None else f"; last heard: {request.error.message}"),
+            client_id=self.client_id,
+            client_order_id=str(request.inquiry.client_order_id),
+            hop=error.hop,
+            hint=f"ask order_status({request.inquiry.client_order_id!r}), or send the same again "
+            "under the same id; never under another one",
+        )
 
     def _expired(self, request: _Request) -> RequestError:
         method = request.inquiry.method

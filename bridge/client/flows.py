@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from bridge.bus.requests import BUS_VERSION, Method
-from bridge.bus.topics import parse_topic, tick_topic
+from bridge.bus.topics import parse_topic, tick_topic, trade_topic
 from bridge.client.core import NOT_HELD, TopicInfo
 from bridge.client.learning import SNAPSHOT_TOPICS, position
 from bridge.client.models import Pong, RelayStatus, SymbolInfo, TerminalInfo, TopicSnapshot
@@ -32,7 +32,7 @@ from bridge.client.values import Event, value_from
 from bridge.exceptions import DeadlineExceeded, InvalidRequest, RequestError
 from bridge.model.tick import Gap, Tick
 
-__all__ = ["Calls", "Flow", "Inquiry", "Pause"]
+__all__ = ["Calls", "Flow", "Inquiry", "Pause", "model_from"]
 
 _PAGE: Final = 500
 #: More pages than any terminal has symbols: a relay that never says it is done is wrong.
@@ -46,11 +46,14 @@ M = TypeVar("M", bound=BaseModel)
 class Inquiry:
     """
     A request that a flow wants answered.
+
+    With ``client_order_id`` it may trade: only a reply can say that it did not.
     """
 
     method: Method
     params: dict[str, Any]
     terminal: str | None = None
+    client_order_id: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -118,14 +121,14 @@ class Calls:
         result = yield Inquiry(Method.PING, {})
         if result.get("bus_version") != BUS_VERSION:
             raise wrong_version(result)
-        return _model(Pong, result)
+        return model_from(Pong, result)
 
     def status(self) -> Flow[RelayStatus]:
         """
         Ask how the relay is.
         """
         yield from self.connect()
-        return _model(RelayStatus, (yield Inquiry(Method.STATUS, {})))
+        return model_from(RelayStatus, (yield Inquiry(Method.STATUS, {})))
 
     def terminals(self) -> Flow[list[TerminalInfo]]:
         """
@@ -133,7 +136,7 @@ class Calls:
         """
         yield from self.connect()
         result = yield Inquiry(Method.TERMINALS, {})
-        found = [_model(TerminalInfo, entry) for entry in _array(result, "terminals")]
+        found = [model_from(TerminalInfo, entry) for entry in _array(result, "terminals")]
         self._aliases = [terminal.alias for terminal in found]
         return found
 
@@ -159,7 +162,7 @@ class Calls:
         for _ in range(_PAGES_MAX):
             params = {"group": group, "offset": offset, "limit": _PAGE}
             result = yield Inquiry(Method.SYMBOLS, params, alias)
-            found += [_model(SymbolInfo, entry) for entry in _array(result, "symbols")]
+            found += [model_from(SymbolInfo, entry) for entry in _array(result, "symbols")]
             following = result.get("next_offset")
             if following is None:
                 return found
@@ -174,7 +177,7 @@ class Calls:
         """
         alias = yield from self.alias()
         result = yield Inquiry(Method.SYMBOL, {"symbol": name}, alias)
-        return _model(SymbolInfo, fields_of(result, "symbol"))
+        return model_from(SymbolInfo, fields_of(result, "symbol"))
 
     def tick(self, name: str) -> Flow[Tick]:
         """
@@ -215,6 +218,13 @@ class Calls:
         alias = yield from self.alias()
         return [tick_topic(alias, symbol) for symbol in symbols]
 
+    def trade_topics(self) -> Flow[list[str]]:
+        """
+        Find the topic of the terminal's trade events.
+        """
+        alias = yield from self.alias()
+        return [trade_topic(alias)]
+
     def snapshot(self, topics: Sequence[str]) -> Flow[list[TopicSnapshot]]:
         """
         Ask what the relay knows of topics.
@@ -254,9 +264,9 @@ class Calls:
 
     def explain_silence(self, what: str, timeout: float) -> Flow[DeadlineExceeded]:
         """
-        Find out why no tick came for ``timeout`` seconds, as well as can be told.
+        Find out why no ``what`` came for ``timeout`` seconds, as well as can be told.
         """
-        message = f"no tick of {what} for {timeout:g} s"
+        message = f"no {what} for {timeout:g} s"
         try:
             alias = yield from self.alias()
             infos = {info.alias: info for info in (yield from self.terminals())}
@@ -289,7 +299,13 @@ class Calls:
         )
 
 
-def _model(model: type[M], values: Any) -> M:
+def model_from(model: type[M], values: Any) -> M:
+    """
+    Return what the relay told as a model.
+
+    Raises:
+        MalformedReply: it is not one; ``field`` says where.
+    """
     try:
         return model.model_validate(values)
     except ValidationError as error:

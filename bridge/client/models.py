@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from bridge.client.record import Model
 from bridge.client.values import Event
 from bridge.exceptions import RequestError
 
@@ -20,14 +21,11 @@ __all__ = [
     "SymbolInfo",
     "TerminalInfo",
     "TopicSnapshot",
+    "TradingStatus",
 ]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-
-class Pong(_Model):
+class Pong(Model):
     """
     The relay's answer to ``ping``. ``publish`` is where it publishes, as it sees it.
     """
@@ -40,7 +38,7 @@ class Pong(_Model):
     publish: str = ""
 
 
-class TerminalInfo(_Model):
+class TerminalInfo(Model):
     """
     A terminal that is configured in the relay.
 
@@ -80,7 +78,7 @@ class TerminalInfo(_Model):
         return self.state == "connected"
 
 
-class StreamStatus(_Model):
+class StreamStatus(Model):
     """
     A stream of ticks, as the relay sees it.
     """
@@ -95,6 +93,24 @@ class StreamStatus(_Model):
     error: str = ""
 
 
+class TradingStatus(Model):
+    """
+    What the relay lets through to a terminal.
+
+    ``state``: a ``TradingState``, with ``reason``. ``open_orders``: without a final outcome;
+    ``unresolved``: those of them that the relay is finding out, by ``command_id``. ``waiting``:
+    not sent yet.
+    """
+
+    alias: str
+    enabled: bool = False
+    state: str = ""
+    reason: str = ""
+    open_orders: int = 0
+    unresolved: tuple[str, ...] = ()
+    waiting: int = 0
+
+
 class RelayStatus(Pong):
     """
     The relay's answer to ``status``.
@@ -103,12 +119,13 @@ class RelayStatus(Pong):
     uptime_ms: int = 0
     endpoints: dict[str, str] = Field(default_factory=dict)
     terminals: list[TerminalInfo] = Field(default_factory=list)
+    trading: list[TradingStatus] = Field(default_factory=list)
     streams: list[StreamStatus] = Field(default_factory=list)
     published: int = 0
     requests: int = 0
 
 
-class SymbolInfo(_Model):
+class SymbolInfo(Model):
     """
     A symbol's properties, with the names of ``SymbolInfoInteger/Double/String``.
 

@@ -109,6 +109,7 @@ def pack_request(
     *,
     terminal: str | None,
     timeout_s: float,
+    client_order_id: str | None = None,
 ) -> bytes:
     """
     Return a request as the frame that is sent.
@@ -129,6 +130,8 @@ def pack_request(
     }
     if terminal is not None:
         request["terminal"] = terminal
+    if client_order_id is not None:
+        request["client_order_id"] = client_order_id
     try:
         frame: bytes = msgpack.packb(request)
     except (TypeError, ValueError, OverflowError) as error:

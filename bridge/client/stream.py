@@ -94,18 +94,27 @@ class StreamCore:
     ``replied`` or ``refused``, once.
 
     ``timeout_s`` is how long joining may take; ``wait``: a terminal that is away is waited
-    for. ``nonce`` is 8 to 64 letters and digits that nobody else uses.
+    for. ``nonce`` is 8 to 64 letters and digits that nobody else uses. ``current``: begin with
+    the newest message there is, and not with the next one.
 
     Raises (from the constructor):
         InvalidRequest: a name is neither a topic nor a prefix.
     """
 
     def __init__(
-        self, names: Iterable[str], *, endpoint: str, nonce: str, timeout_s: float, wait: bool
+        self,
+        names: Iterable[str],
+        *,
+        endpoint: str,
+        nonce: str,
+        timeout_s: float,
+        wait: bool,
+        current: bool = True,
     ) -> None:
         self.phase = Phase.DIALLING
         self.stats = StreamStats()
         self._wait = wait
+        self._current = current
         self._endpoint = endpoint
         self._sync = sync_topic(nonce)
         self._nonce = nonce
@@ -352,7 +361,7 @@ class StreamCore:
             if entry.error is not None:
                 self._waiting.append(f"{topic.info.name}: {entry.error.message}")
         del self._unjoined[topic]
-        body = entry.body if entry.status == "ok" else None
+        body = entry.body if entry.status == "ok" and self._current else None
         if entry.epoch is None or body is None or position(body) == (entry.epoch, entry.seq):
             topic.join(entry.epoch, entry.seq, body)
         else:

@@ -16,7 +16,8 @@ from bridge.client.core import Item, StreamStats
 from bridge.client.engine import StreamHandle
 from bridge.client.flows import Flow, Pause
 from bridge.client.models import Pong, RelayStatus, SymbolInfo, TerminalInfo, TopicSnapshot
-from bridge.client.values import Event, event_from, tick_from
+from bridge.client.sync_orders import Trading
+from bridge.client.values import Event, TradeEvent, event_from, tick_from, trade_from
 from bridge.exceptions import DeadlineExceeded, RequestError
 from bridge.model.tick import Tick
 
@@ -103,13 +104,13 @@ class Stream(Generic[T]):
         self._client._parts.engine.end(self._handle)  # noqa: SLF001 - made by it
 
 
-class Client:
+class Client(Trading):
     """
     A connection to a relay, for programs that wait.
 
     ``endpoint`` is the relay's request endpoint. ``terminal`` is an alias; it may be left
     out when the relay has exactly one terminal. ``timeout`` (seconds) bounds every call as
-    a whole. ``client_id`` names this client in the relay's log.
+    a whole. ``client_id`` names this client in the relay's log; who trades has to give one.
 
     Safe to use from several threads. A thread of its own does the input and output; it
     starts with the first call. After a fork, make a new client in the child.
@@ -229,8 +230,27 @@ class Client:
             UnknownSymbol: the terminal has no such symbol.
             TerminalUnavailable: the terminal is not connected, and ``wait`` is false.
         """
-        opening = Opening(symbols, tick_from, timeout)
+        opening = Opening(f"tick of {', '.join(map(str, symbols))}", tick_from, timeout)
         topics = self._run(self._parts.calls.tick_topics(symbols))
+        return self._open(topics, opening, buffer, wait=wait)
+
+    def trades(
+        self, *, timeout: float | None = None, buffer: int = BUFFER, wait: bool = True
+    ) -> Stream[TradeEvent]:
+        """
+        Subscribe to everything that happens to the account and to orders of the bridge.
+
+        It begins with the next one, not with the last: what happened before is in
+        ``positions``, ``orders``, ``account``, and in ``replay`` of the topic
+        ``trade/<alias>``, whose numbers go on over restarts of the relay. ``recovered``
+        events were read from the terminal's history after an outage. ``timeout``, ``buffer``
+        and ``wait`` are as for ``ticks``.
+
+        Raises:
+            TerminalUnavailable: the terminal is not connected, and ``wait`` is false.
+        """
+        opening = Opening("trade event", trade_from, timeout, current=False)
+        topics = self._run(self._parts.calls.trade_topics())
         return self._open(topics, opening, buffer, wait=wait)
 
     def events(
@@ -239,17 +259,20 @@ class Client:
         """
         Subscribe to topics and return an iterator over everything published on them.
 
-        A name is a topic (``tick/demo/EURUSD``, ``status/demo``, ``relay``) or, when it ends
+        A name is a topic (``tick/demo/EURUSD``, ``trade/demo``, ``relay``) or, when it ends
         with ``*`` or ``/``, a prefix, which starts no streams but receives those that run.
-        Yields ``Tick``, ``StatusBody``, ``RelayBody``, ``BulkBody``, ``Message`` for topics
-        of a newer relay, and a ``Gap`` as soon as something is known to be lost.
+        Yields ``Tick``, ``TradeEvent``, ``AccountEvent``, ``PositionEvent``, ``StatusBody``,
+        ``RelayBody``, ``BulkBody``, ``Message`` for topics of a newer relay, and a ``Gap`` as
+        soon as something is known to be lost.
         ``timeout``, ``buffer`` and ``wait`` are as for ``ticks``.
 
         Raises:
             UnknownSymbol: the terminal has no symbol of one of the topics.
             TerminalUnavailable: the terminal is not connected, and ``wait`` is false.
         """
-        opening: Opening[Event] = Opening(topics, event_from, timeout)
+        opening: Opening[Event] = Opening(
+            f"event of {', '.join(map(str, topics))}", event_from, timeout
+        )
         return self._open(topics, opening, buffer, wait=wait)
 
     def snapshot(self, *topics: str) -> list[TopicSnapshot]:
@@ -323,7 +346,7 @@ class Client:
     def _open(
         self, topics: list[str] | tuple[str, ...], opening: Opening[T], buffer: int, *, wait: bool
     ) -> Stream[T]:
-        handle = self._parts.open(topics, check_buffer(buffer), wait=wait)
+        handle = self._parts.open(topics, check_buffer(buffer), wait=wait, current=opening.current)
         try:
             _outcome(handle.joined)
         except BaseException:

@@ -12,22 +12,27 @@ from __future__ import annotations
 from bridge.config.keys import KEY_BYTES, Key, load_key
 from bridge.config.loading import CONFIG_NAME, default_config_path, load, problems
 from bridge.config.settings import (
+    JOURNAL_FILE,
     EndpointSettings,
+    JournalSettings,
     LimitSettings,
     RelaySettings,
     SessionSettings,
     Settings,
     TerminalSettings,
     TickSettings,
+    TradingSettings,
     split_endpoint,
 )
 from bridge.config.template import Initialised, init_config, settings_table, toml_text
 
 __all__ = [
     "CONFIG_NAME",
+    "JOURNAL_FILE",
     "KEY_BYTES",
     "EndpointSettings",
     "Initialised",
+    "JournalSettings",
     "Key",
     "LimitSettings",
     "RelaySettings",
@@ -35,6 +40,7 @@ __all__ = [
     "Settings",
     "TerminalSettings",
     "TickSettings",
+    "TradingSettings",
     "default_config_path",
     "init_config",
     "load",

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bridge.config.fields import FIELDS, SECTIONS, dotted
+from bridge.config.fields import FIELDS, SECTIONS, TERMINALS, dotted, section_of
 from bridge.config.settings import ALIAS_PATTERN
 from bridge.exceptions import ConfigError
 
@@ -28,9 +28,11 @@ def explained(
     what concerns a section as a whole.
     """
     for finding in error.errors():
-        # pydantic marks an error of a mapping's key with "[key]" behind it.
-        key = tuple(str(part) for part in finding["loc"] if part != "[key]")
-        problem, hint = _worded(key, finding, is_alias="[key]" in finding["loc"])
+        # pydantic marks an error of a mapping's key with "[key]" behind it, and names the
+        # element of a list by its number: the setting is the list.
+        loc = finding["loc"]
+        key = tuple(part for part in loc if isinstance(part, str) and part != "[key]")
+        problem, hint = _worded(key, finding, is_alias="[key]" in loc)
         yield ConfigError(problem, source=_source(key, sources, file), key=dotted(key), hint=hint)
 
 
@@ -61,6 +63,8 @@ def _worded(key: tuple[str, ...], finding: Any, *, is_alias: bool) -> tuple[str,
         return str(finding["ctx"]["error"]), ""
     if kind in {"model_type", "dict_type"}:
         return f"must be a table, as in [{dotted(key)}]", ""
+    if kind == "tuple_type":
+        return f'must be a list, as in {key[-1]} = ["EURUSD", "GBPUSD"]', ""
     problem = finding["msg"].replace("Input should", "must", 1)
     # A key in the wrong place is still a secret.
     shown = re.sub(r"[0-9a-fA-F]{64}", "<redacted>", repr(finding["input"]))
@@ -72,9 +76,12 @@ def _worded(key: tuple[str, ...], finding: Any, *, is_alias: bool) -> tuple[str,
 def _known_beside(key: tuple[str, ...]) -> str:
     # Both are said: the likely name, and what else there is.
     if len(key) == 1:
-        known = list(SECTIONS)
+        known = [section for section in SECTIONS if "." not in section]
     else:
-        known = [name for section, name in FIELDS if section == key[0]]
+        beside = section_of(key) or key[0]
+        known = [name for section, name in FIELDS if section == beside]
+        if beside == TERMINALS:
+            known.append("trading")
     near = difflib.get_close_matches(key[-1], known, n=1)
     meant = f"did you mean {dotted((*key[:-1], near[0]))}? " if near else ""
     return f"{meant}known: {', '.join(known)}"

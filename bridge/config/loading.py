@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import tomllib
+import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +18,15 @@ import platformdirs
 from pydantic import ValidationError
 
 from bridge.config.explaining import explained, suggestion
-from bridge.config.fields import FIELDS, SECTIONS, TERMINALS, environment_name, field_of, types_of
+from bridge.config.fields import (
+    FIELDS,
+    SECTIONS,
+    TERMINALS,
+    TRADING,
+    environment_name,
+    field_of,
+    types_of,
+)
 from bridge.config.settings import DATA_FOLDER, KEYS_FOLDER, LOG_FOLDER, Settings
 from bridge.exceptions import ConfigError
 
@@ -165,7 +174,7 @@ def _from_table(
         # Only as deep as sections go: what is below them is a value, right or wrong.
         if isinstance(value, dict) and key in {(TERMINALS,), *((name,) for name in SECTIONS)}:
             values |= _from_table(value, key, source, base)
-        elif isinstance(value, dict) and above == (TERMINALS,):
+        elif isinstance(value, dict) and (above == (TERMINALS,) or _is_trading(key)):
             # The section may be empty and still names a terminal.
             values[key] = _Value({}, source, base)
             values |= _from_table(value, key, source, base)
@@ -174,10 +183,14 @@ def _from_table(
     return values
 
 
+def _is_trading(key: tuple[str, ...]) -> bool:
+    return len(key) == 3 and f"{key[0]}.{key[2]}" == TRADING
+
+
 def _from_environment(
     env: Mapping[str, str], aliases: Iterable[str], found: list[ConfigError]
 ) -> _Values:
-    known = {environment_name(key): key for key in FIELDS if key[0] != TERMINALS}
+    known = {environment_name(key): key for key in FIELDS if key[0] not in {TERMINALS, TRADING}}
     sections = tuple(environment_name((section, "")) for section in SECTIONS)
     values: _Values = {}
     for name, text in env.items():
@@ -198,12 +211,14 @@ def _terminal_key(name: str, aliases: Iterable[str]) -> tuple[str, ...] | None:
     # A variable cannot hold "-": an alias of the file that differs only there is meant.
     start = environment_name((TERMINALS, ""))
     for section, field in FIELDS:
-        end = f"_{field}".upper()
-        if section == TERMINALS and name.startswith(start) and name.endswith(end):
+        # Where the alias stands between: ("terminals", alias, "trading", "enabled").
+        first, *below = section.split(".")
+        end = "_".join(("", *below, field)).upper()
+        if first == TERMINALS and name.startswith(start) and name.endswith(end):
             alias = name[len(start) : -len(end)]
             if alias:
                 same = [one for one in aliases if environment_name((one,)) == f"BRIDGE_{alias}"]
-                return (TERMINALS, same[0] if same else alias.lower(), field)
+                return (TERMINALS, same[0] if same else alias.lower(), *below, field)
     return None
 
 
@@ -222,6 +237,8 @@ def _converted(key: tuple[str, ...], value: object) -> object:
     if field is None or not isinstance(value, str):
         return value
     kinds = types_of(field)
+    if typing.get_origin(kinds[0]) is tuple:
+        return tuple(part.strip() for part in value.split(",") if part.strip())
     if bool in kinds:
         return _TRUTH.get(value.strip().lower(), value)
     for kind in (int, float):

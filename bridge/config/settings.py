@@ -28,15 +28,18 @@ from pydantic import (
 __all__ = [
     "ALIAS_PATTERN",
     "DATA_FOLDER",
+    "JOURNAL_FILE",
     "KEYS_FOLDER",
     "LOG_FOLDER",
     "EndpointSettings",
+    "JournalSettings",
     "LimitSettings",
     "RelaySettings",
     "SessionSettings",
     "Settings",
     "TerminalSettings",
     "TickSettings",
+    "TradingSettings",
     "split_endpoint",
 ]
 
@@ -47,12 +50,16 @@ ALIAS_PATTERN: Final = r"^[a-z0-9][a-z0-9_-]{0,30}$"
 DATA_FOLDER: Final = "data"
 LOG_FOLDER: Final = "logs"
 KEYS_FOLDER: Final = "keys"
+#: In the data folder, whose lock keeps a second relay from it.
+JOURNAL_FILE: Final = "journal.sqlite"
 
 _KIB = 1024
 _MIB = 1024 * _KIB
 _MAX_PORT = 65_535
 _MAX_LOGIN = 2**63 - 1
 _DAY_S = 86_400
+_MINUTE_MS = 60_000
+_MAX_SYMBOLS = 1000
 _ENDPOINT = re.compile(r"tcp://(?P<host>\[[^\]]*\]|[^:/]+):(?P<port>[0-9]{1,5})")
 _LOOPBACK_ONLY = (
     "binding outside loopback needs keys and roles, which this version does not have; "
@@ -118,6 +125,7 @@ _Folder = Annotated[Path, Field(strict=False)]
 _KeyFile = Annotated[Path, Field(strict=False), AfterValidator(_no_key_as_path)]
 _Endpoint = Annotated[str, AfterValidator(_normal_endpoint)]
 _Alias = Annotated[str, StringConstraints(pattern=ALIAS_PATTERN)]
+_Symbol = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
 
 class _Section(BaseModel):
@@ -132,7 +140,7 @@ class RelaySettings(_Section):
 
     data_dir: _Folder = Field(
         default_factory=_user_data_dir,
-        description="Folder of the tick cursors and of the lock; one relay owns it.",
+        description="Folder of the journal, the tick cursors and the lock; one relay owns it.",
         json_schema_extra={"default_text": "the user's data folder"},
     )
     log_dir: _Folder = Field(
@@ -180,6 +188,77 @@ class EndpointSettings(_Section):
         return self
 
 
+class TradingSettings(_Section):
+    """
+    What may be traded through one terminal: nothing, until it is enabled here.
+
+    No limit of this section holds back a close or a cancel.
+    """
+
+    enabled: bool = Field(
+        default=False,
+        description="Take orders for this terminal.",
+    )
+    # A list in TOML and on the bus; kept as a tuple, because settings do not change.
+    symbols: tuple[_Symbol, ...] = Field(
+        default=(),
+        strict=False,
+        max_length=_MAX_SYMBOLS,
+        description="Only these symbols, in the broker's spelling; empty: all.",
+    )
+    max_volume: float = Field(
+        default=0.0,
+        ge=0,
+        le=1_000_000,
+        description="Largest volume of one order, in lots; 0: no limit of the bridge.",
+    )
+    max_open_positions: int = Field(
+        default=0,
+        ge=0,
+        le=10_000,
+        description=(
+            "Positions open at the same time, those counted that pending orders and orders "
+            "under way may still open; 0: no limit of the bridge."
+        ),
+    )
+    max_orders_per_minute: int = Field(
+        default=60,
+        ge=0,
+        le=100_000,
+        description=(
+            "Orders and modifications in any 60 s, over restarts of the relay; closes and "
+            "cancels are counted and never refused; 0: no limit of the bridge."
+        ),
+    )
+    max_price_age_ms: int = Field(
+        default=0,
+        ge=0,
+        le=_DAY_S * 1000,
+        description=(
+            "A new order needs a tick of its symbol not older than this, so the symbol has to "
+            "stream; 0: not checked."
+        ),
+    )
+    settle_ms: int = Field(
+        default=6000,
+        ge=10,
+        le=10 * _MINUTE_MS,
+        description=(
+            "Deals may appear late: an order that left no trace so long after it was sent "
+            "counts as not executed."
+        ),
+    )
+    answer_ms: int = Field(
+        default=2000,
+        ge=0,
+        le=_MINUTE_MS,
+        description=(
+            "End of an order's valid_for_ms that is kept for the trade server's answer: nothing "
+            "is sent in it. Never more than half of valid_for_ms."
+        ),
+    )
+
+
 class TerminalSettings(_Section):
     """
     One MetaTrader terminal. The name of the section is its alias in topics and commands.
@@ -204,6 +283,23 @@ class TerminalSettings(_Section):
     demo_only: bool = Field(
         default=False,
         description="Refuse an account that is not a demo account.",
+    )
+    trading: TradingSettings = Field(default_factory=TradingSettings)
+
+
+class JournalSettings(_Section):
+    """
+    The journal of orders and trade events: journal.sqlite in the data folder.
+    """
+
+    retention_days: int = Field(
+        default=30,
+        ge=30,
+        le=3650,
+        description=(
+            "So long an order's id and its end are kept, and the id is not traded again; "
+            "an order whose end is not known is kept until it is."
+        ),
     )
 
 
@@ -346,6 +442,14 @@ class Settings(_Section):
     relay: RelaySettings = Field(default_factory=RelaySettings)
     endpoints: EndpointSettings = Field(default_factory=EndpointSettings)
     terminals: dict[_Alias, TerminalSettings] = Field(default_factory=dict)
+    journal: JournalSettings = Field(default_factory=JournalSettings)
     ticks: TickSettings = Field(default_factory=TickSettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
     session: SessionSettings = Field(default_factory=SessionSettings)
+
+    @property
+    def journal_file(self) -> Path:
+        """
+        The SQLite file of the journal.
+        """
+        return self.relay.data_dir / JOURNAL_FILE

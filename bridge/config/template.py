@@ -13,7 +13,7 @@ from typing import Final, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from bridge.config.fields import FIELDS, SECTIONS, TERMINALS, types_of
+from bridge.config.fields import FIELDS, SECTIONS, TERMINALS, TRADING, types_of
 from bridge.config.keys import Key, write_key
 from bridge.config.loading import CONFIG_NAME
 from bridge.config.settings import ALIAS_PATTERN, KEYS_FOLDER
@@ -98,17 +98,15 @@ def toml_text(aliases: Sequence[str] = ()) -> str:
     Return a configuration with every setting, its meaning and its default as comments.
     """
     blocks = [_HEAD]
-    for section, model in SECTIONS.items():
-        about = _comment(_sentence(model.__doc__))
-        if section != TERMINALS:
-            blocks.append(f"{about}[{section}]\n\n{_settings_text(section)}")
-        elif aliases:
-            blocks.extend(
-                f"{about}[{section}.{alias}]\n\n{_settings_text(section, alias)}"
-                for alias in aliases
-            )
-        else:
-            blocks.append(f"{about}#[{section}.demo]\n\n{_settings_text(section, 'demo')}")
+    for section in SECTIONS:
+        if section == TERMINALS:
+            for alias in aliases or ("demo",):
+                # Without a terminal its sections are there as an example, commented out.
+                mark = "" if aliases else "#"
+                blocks.append(_section_text(TERMINALS, alias, mark=mark))
+                blocks.append(_section_text(TRADING, alias, mark=mark))
+        elif section != TRADING:
+            blocks.append(_section_text(section))
     return "\n".join(blocks)
 
 
@@ -118,7 +116,7 @@ def settings_table() -> str:
     """
     blocks = []
     for section, model in SECTIONS.items():
-        title = f"{section}.<alias>" if section == TERMINALS else section
+        title = _title(section, "<alias>")
         lines = [
             f"### `[{title}]`",
             "",
@@ -128,7 +126,7 @@ def settings_table() -> str:
             "|---|---|---|---|---|",
         ]
         for name, field in _fields(section):
-            cells = (f"`{name}`", _type_name(field), _default_cell(field), _limits(field))
+            cells = (f"`{name}`", _type_name(field), _default_cell(field), _limits(name, field))
             lines.append(f"| {' | '.join(cells)} | {field.description} |")
         blocks.append("\n".join(lines) + "\n")
     return "\n".join(blocks)
@@ -170,10 +168,20 @@ def _fields(section: str) -> Iterator[tuple[str, FieldInfo]]:
     return ((name, field) for (of, name), field in FIELDS.items() if of == section)
 
 
+def _title(section: str, alias: str) -> str:
+    first, *below = section.split(".")
+    return ".".join((first, alias, *below)) if first == TERMINALS else section
+
+
+def _section_text(section: str, alias: str = "", *, mark: str = "") -> str:
+    about = _comment(_sentence(SECTIONS[section].__doc__))
+    return f"{about}{mark}[{_title(section, alias)}]\n\n{_settings_text(section, alias)}"
+
+
 def _settings_text(section: str, alias: str = "") -> str:
     blocks = []
     for name, field in _fields(section):
-        notes = [note for note in (_default_note(field), _limits(field)) if note]
+        notes = [note for note in (_default_note(field), _limits(name, field)) if note]
         about = f"{field.description} ({'; '.join(notes)})" if notes else f"{field.description}"
         about = _comment(about.replace("<alias>", alias))
         example = _toml_example(name, field).replace("<alias>", alias)
@@ -235,13 +243,15 @@ def _special_default(field: FieldInfo) -> str:
 
 def _type_name(field: FieldInfo) -> str:
     kinds = types_of(field)
+    if get_origin(kinds[0]) is tuple:
+        return "list of text"
     if get_origin(kinds[0]) is Literal:
         return " ".join(f"`{value}`" for value in get_args(kinds[0]))
     names = {bool: "true or false", int: "integer", float: "number", Path: "path", str: "text"}
     return next(name for kind, name in names.items() if kind in kinds)
 
 
-def _limits(field: FieldInfo) -> str:
+def _limits(name: str, field: FieldInfo) -> str:
     low = high = None
     for rule in field.metadata:
         low = getattr(rule, "ge", low)
@@ -250,11 +260,12 @@ def _limits(field: FieldInfo) -> str:
         return ""
     if high == _MAX_INTEGER:
         return f"from {_amount(low)}"
-    return f"{_amount(low)} to {_amount(high)}"
+    units = _UNITS if "_bytes" in name else ()
+    return f"{_amount(low, units)} to {_amount(high, units)}"
 
 
-def _amount(value: float) -> str:
-    for unit, size in _UNITS:
+def _amount(value: float, units: Sequence[tuple[str, int]] = ()) -> str:
+    for unit, size in units:
         if value >= size and value % size == 0:
             return f"{value // size} {unit}"
     return f"{value:_}"

@@ -34,6 +34,7 @@ __all__ = [
     "SymbolExpirationMode",
     "SymbolFillingMode",
     "SymbolOrderMode",
+    "SymbolSwapMode",
     "SymbolTradeExecution",
     "SymbolTradeMode",
     "Timeframes",
@@ -173,6 +174,24 @@ class SymbolCalcMode(IntEnum):
     EXCH_STOCKS_MOEX = 38
     EXCH_BONDS_MOEX = 39
     SERV_COLLATERAL = 64
+
+
+class SymbolSwapMode(IntEnum):
+    """
+    ``ENUM_SYMBOL_SWAP_MODE``: the unit of ``SYMBOL_SWAP_LONG`` and ``SYMBOL_SWAP_SHORT``.
+
+    MQL5 page: constants/environment_state/marketinfoconstants
+    """
+
+    DISABLED = 0
+    POINTS = 1
+    CURRENCY_SYMBOL = 2
+    CURRENCY_MARGIN = 3
+    CURRENCY_DEPOSIT = 4
+    INTEREST_CURRENT = 5
+    INTEREST_OPEN = 6
+    REOPEN_CURRENT = 7
+    REOPEN_BID = 8
 
 
 class OrderType(IntEnum):

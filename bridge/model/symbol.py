@@ -17,6 +17,7 @@ from bridge.model.enums import (
     SymbolExpirationMode,
     SymbolFillingMode,
     SymbolOrderMode,
+    SymbolSwapMode,
     SymbolTradeExecution,
     SymbolTradeMode,
 )
@@ -25,6 +26,19 @@ __all__ = ["SymbolSpec", "default_symbols", "spec_for"]
 
 #: More digits than any broker quotes, few enough that prices stay exact in a double.
 _MAX_DIGITS = 8
+
+#: Fields that may be 0, and not less.
+_NOT_NEGATIVE = (
+    "trade_stops_level",
+    "trade_freeze_level",
+    "ticks_bookdepth",
+    "volume_limit",
+    "trade_tick_value",
+    "trade_face_value",
+    "margin_initial",
+    "margin_maintenance",
+    "margin_hedged",
+)
 
 _ALL_ORDERS = SymbolOrderMode(127)
 _ALL_EXPIRATIONS = SymbolExpirationMode(15)
@@ -42,6 +56,12 @@ class SymbolSpec:
     ``trade_freeze_level`` and ``spread`` (a typical one) are points. ``trade_contract_size`` is
     units of ``currency_base`` per lot. ``ticks_bookdepth`` 0 means that there is no order book.
     ``select``: in Market Watch; ``visible``: shown there.
+
+    ``trade_tick_value`` is what a lot gains by one tick, in the profit currency, and what it is
+    by size when left out. ``margin_initial`` and ``margin_maintenance`` are in the margin
+    currency per lot; 0: by formula, and as the initial one. ``margin_hedged`` is a contract size,
+    or with ``margin_initial`` an amount, for a lot on both sides. ``swap_*`` are in the unit of
+    ``swap_mode``; ``swap_rollover3days`` is the weekday (Sunday 0) that counts three times.
 
     Raises:
         ValueError: a field is out of range or contradicts another one.
@@ -72,6 +92,16 @@ class SymbolSpec:
     volume_max: float = 100.0
     volume_step: float = 0.01
     volume_limit: float = 0.0
+    trade_tick_value: float = 0.0
+    trade_face_value: float = 0.0
+    margin_initial: float = 0.0
+    margin_maintenance: float = 0.0
+    margin_hedged: float = 0.0
+    margin_hedged_use_leg: bool = False
+    swap_mode: SymbolSwapMode = SymbolSwapMode.DISABLED
+    swap_long: float = 0.0
+    swap_short: float = 0.0
+    swap_rollover3days: int = 3
     select: bool = False
     visible: bool = False
 
@@ -88,6 +118,9 @@ class SymbolSpec:
         if self.trade_tick_size == 0.0:
             object.__setattr__(self, "trade_tick_size", point)
         self._check_numbers()
+        if self.trade_tick_value == 0.0:
+            value = self.trade_tick_size * self.trade_contract_size
+            object.__setattr__(self, "trade_tick_value", value)
 
     def _check_numbers(self) -> None:
         for field in ("trade_tick_size", "trade_contract_size", "volume_min", "volume_step"):
@@ -105,7 +138,7 @@ class SymbolSpec:
                 f"{self.name}: volume_max {self.volume_max}: expected at least the volume_min "
                 f"{self.volume_min}"
             )
-        for field in ("trade_stops_level", "trade_freeze_level", "ticks_bookdepth", "volume_limit"):
+        for field in _NOT_NEGATIVE:
             if not getattr(self, field) >= 0:
                 raise ValueError(f"{self.name}: {field}: expected 0 or more")
         if self.spread < 1:
@@ -202,7 +235,8 @@ def default_symbols() -> tuple[SymbolSpec, ...]:
         path="Metals\\XAUUSD",
         currency_base="XAU",
         currency_profit="USD",
-        currency_margin="XAU",
+        # The formula of this mode has the price in it: what comes out is money of the price.
+        currency_margin="USD",
         digits=2,
         spread=20,
         trade_calc_mode=SymbolCalcMode.CFDLEVERAGE,
@@ -223,6 +257,8 @@ def default_symbols() -> tuple[SymbolSpec, ...]:
         filling_mode=SymbolFillingMode.FOK | SymbolFillingMode.IOC | SymbolFillingMode.BOC,
         trade_tick_size=0.25,
         trade_contract_size=50.0,
+        margin_initial=12_000.0,
+        margin_maintenance=11_000.0,
         volume_min=1.0,
         volume_max=1_000.0,
         volume_step=1.0,

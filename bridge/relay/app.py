@@ -23,21 +23,27 @@ import zmq
 from bridge.bus.requests import BUS_VERSION
 from bridge.bus.topics import parse_topic
 from bridge.config import Settings, load_key, split_endpoint
-from bridge.exceptions import ConfigError, EndpointInUse
+from bridge.exceptions import ConfigError, EndpointInUse, JournalError
+from bridge.journal import Journal, MemoryStore
+from bridge.journal.sqlite import SqliteStore
 from bridge.logs import get_logger
 from bridge.relay.checkpoints import Checkpoint, CheckpointFile
 from bridge.relay.clock import now_us, utc_msc
 from bridge.relay.control import Control, write_control_file
+from bridge.relay.held_files import remove_file
 from bridge.relay.links import Links
 from bridge.relay.lock import FolderLock
+from bridge.relay.order_commands import Moment
+from bridge.relay.order_requests import OrderRequests
 from bridge.relay.publisher import Publisher
 from bridge.relay.registry import Terminals
 from bridge.relay.rings import RingBudget
 from bridge.relay.router import Router
 from bridge.relay.streams import StreamState
 from bridge.relay.terminals import Terminal
+from bridge.relay.trading import TerminalTrading
 from bridge.relay.turn import Turn
-from bridge.wire.spec import VERSION
+from bridge.wire.spec import CAPABILITIES, VERSION, Capability
 
 __all__ = ["Endpoints", "Relay", "run_relay"]
 
@@ -54,6 +60,9 @@ _HEARTBEAT_TIMEOUT_MS: Final = 4_000
 _HANDSHAKE_IVL_MS: Final = 2_000
 _SUBSCRIPTION_MAX: Final = 1_024
 _LINGER_MS: Final = 200
+_EXPIRE_EVERY_US: Final = 3_600_000_000
+#: at the end: so long for what the journal still has to write, and the replies that wait for it
+_LAST_WRITES_S: Final = 2.0
 #: the number of this parameter in glibc's malloc.h
 _M_MXFAST: Final = 1
 
@@ -112,6 +121,8 @@ class Relay:
         self._next_tails_us = 0
         self._next_checkpoint_us = 0
         self._checkpoint_wanted = False
+        self._next_expire_us = 0
+        self._tradings: dict[str, TerminalTrading] = {}
 
     # --- life -----------------------------------------------------------------------------
 
@@ -171,6 +182,8 @@ class Relay:
             context = zmq.Context()
             stack.callback(context.term)
             turn = Turn(asyncio.get_running_loop())
+            self._journal = self._open_journal(turn)
+            stack.callback(self._journal.close)
             await self._open(saved, context, turn, stack)
             while not event.is_set():
                 with contextlib.suppress(TimeoutError):
@@ -180,6 +193,7 @@ class Relay:
                 turn.request()
             log.info("relay stopping", reason=self._stop_reason)
             await self._links.stop()
+            await self._last_writes()
             self._publisher.publish_tails(utc_msc())
             files.close(self._checkpoint(epochs_ahead=0))
         log.info("relay stopped")
@@ -211,14 +225,27 @@ class Relay:
         self._publisher = Publisher(publish, self._epoch)
         self._budget = RingBudget(self.settings.ticks.ring_bytes_total)
         self._terminals = self._make_terminals(saved)
-        self._links = Links(self._terminals, self.settings, self._epoch, program_name())
+        capabilities = CAPABILITIES | Capability.TRADE | Capability.EVENTS
+        if self._journal.healthy is not None:
+            # HALT still has to pass; events could not be kept.
+            capabilities &= ~Capability.EVENTS
+        self._links = Links(
+            self._terminals, self.settings, self._epoch, program_name(), int(capabilities)
+        )
         self._links.turn = turn.request
         self._links.published = turn.published
+        orders = OrderRequests(self._journal, self._tradings)
         self._router = Router(
-            request, self._terminals, self._publisher, self.settings, self.status, self.pong
+            request,
+            self._terminals,
+            self._publisher,
+            self.settings,
+            self.status,
+            self.pong,
+            orders,
         )
         token = secrets.token_urlsafe(24)
-        controller = Control(control, token, self.status, self.pong, self.stop)
+        controller = Control(control, token, self.status, self.pong, self.stop, orders)
         stack.callback(turn.close)
         turn.add(control, controller.read)
         turn.add(publish, self._read_subscriptions)
@@ -230,7 +257,7 @@ class Relay:
         endpoints = Endpoints(f"tcp://{host}:{port}", request_at, publish_at, control_at)
         self.endpoints = endpoints
         control_file = write_control_file(self._folder, token, endpoints._asdict())
-        stack.callback(control_file.unlink, missing_ok=True)
+        stack.callback(remove_file, control_file)
         log.info("relay ready", program=program_name(), **endpoints._asdict())
         if self._on_ready is not None:
             self._on_ready(endpoints)
@@ -297,9 +324,61 @@ class Relay:
             "request_errors": self._router.errors,
             "ring_bytes": self._budget.used,
             "refused_connections": self._links.refused,
+            "trading": [
+                {"alias": alias, **trading.orders.describe()}
+                for alias, trading in self._tradings.items()
+            ],
+            "journal": self._journal_status(),
         }
 
     # --- inside -------------------------------------------------------------------------------
+
+    def _open_journal(self, turn: Turn) -> Journal:
+        # In doubt there are no orders, but ticks: the relay is there, and says what to do.
+        loop = asyncio.get_running_loop()
+
+        def deliver(call: Callable[[], None]) -> None:
+            def run() -> None:
+                call()
+                turn.request()
+
+            loop.call_soon_threadsafe(run)
+
+        settings = self.settings
+        days = settings.journal.retention_days
+        journal = Journal(SqliteStore(settings.journal_file, deliver=deliver), days)
+        try:
+            journal.load()
+        except JournalError as error:
+            log.error(  # noqa: TRY400 - the reason says it all
+                "no orders: the journal cannot be used",
+                file=str(settings.journal_file),
+                reason=error.problem,
+                hint=error.hint,
+            )
+            nothing = MemoryStore(deliver=deliver)
+            nothing.fail = error
+            journal = Journal(nothing, days)
+        return journal
+
+    def _journal_status(self) -> dict[str, Any]:
+        problem = self._journal.healthy
+        return {
+            "healthy": problem is None,
+            "problem": "" if problem is None else problem.problem,
+            "hint": "" if problem is None else problem.hint,
+            "path": str(self.settings.journal_file),
+            "writes_pending": self._journal.pending,
+        }
+
+    async def _last_writes(self) -> None:
+        # Verdicts that are on their way to disk are still told.
+        until = now_us() + int(_LAST_WRITES_S * 1e6)
+        while self._journal.pending and now_us() < until:  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0.005)
+        self._poll_tradings()
+        for trading in self._tradings.values():
+            trading.orders.stop()
 
     def _make_terminals(self, saved: Checkpoint) -> Terminals:
         now = now_us()
@@ -316,6 +395,17 @@ class Relay:
             )
             for alias, pins in self.settings.terminals.items()
         }
+        for alias, owner in terminals.items():
+            trading = TerminalTrading(
+                alias,
+                owner,
+                self.settings.terminals[alias].trading,
+                self._journal,
+                self._publisher,
+                self._epoch,
+                _moment,
+            )
+            owner.trading = self._tradings[alias] = trading
         for stream in saved.streams:
             terminal = terminals.get(stream.alias)
             if terminal is not None:
@@ -344,7 +434,11 @@ class Relay:
         self._links.tick(now)
         for terminal in self._terminals:
             terminal.asks.expire(now)
+        self._poll_tradings()
         self._router.poll(now)
+        if now >= self._next_expire_us:
+            self._next_expire_us = now + _EXPIRE_EVERY_US
+            self._journal.expire(utc_msc())
         if now >= self._next_tails_us:
             self._next_tails_us = now + _TAILS_EVERY_US
             self._publisher.publish_tails(utc_msc())
@@ -358,7 +452,13 @@ class Relay:
         files.poll()
 
     def _after_turn(self) -> None:
+        self._poll_tradings()
         self._router.poll(now_us())
+
+    def _poll_tradings(self) -> None:
+        now = _moment()
+        for trading in self._tradings.values():
+            trading.poll(now)
 
     def _read_subscriptions(self, limit: int) -> bool:
         return self._publisher.read_subscriptions(self, limit)
@@ -401,6 +501,10 @@ class Relay:
             raise EndpointInUse(endpoint, f"endpoints.{name}") from error
         bound = socket.getsockopt_string(zmq.LAST_ENDPOINT)
         return socket, bound.rstrip("\0")
+
+
+def _moment() -> Moment:
+    return Moment(now_us(), utc_msc())
 
 
 def _log_defect(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

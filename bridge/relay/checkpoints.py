@@ -18,6 +18,7 @@ import msgpack
 
 from bridge.logs import get_logger
 from bridge.model.record import Cursor
+from bridge.relay.held_files import replace_file
 from bridge.relay.streams import SavedStream
 
 __all__ = ["Checkpoint", "CheckpointFile"]
@@ -29,9 +30,6 @@ _NAME: Final = "checkpoint.msgpack"
 #: An epoch must never come twice, and a damaged file cannot tell which ones were used. They
 #: begin at UTC's seconds; in a relay's life they run ahead of these by far less than this.
 _EPOCHS_SKIPPED: Final = 10_000_000
-#: A virus scanner may hold a file on Windows for a moment after it was written.
-_REPLACE_TRIES: Final = 20
-_REPLACE_PAUSE_S: Final = 0.05
 
 
 class Checkpoint(NamedTuple):
@@ -126,14 +124,7 @@ class CheckpointFile:
             file.write(_encode(checkpoint))
             file.flush()
             os.fsync(file.fileno())
-        for attempt in range(_REPLACE_TRIES):
-            try:
-                temporary.replace(self.path)
-                break
-            except PermissionError:
-                if attempt == _REPLACE_TRIES - 1:
-                    raise
-                time.sleep(_REPLACE_PAUSE_S)
+        replace_file(temporary, self.path)
         self.written += 1
 
 

@@ -18,7 +18,7 @@ from bridge.logs import get_logger
 from bridge.relay.clock import now_us, utc_msc
 from bridge.relay.registry import Terminals
 from bridge.relay.terminals import Terminal
-from bridge.wire.messages import Hello, Message
+from bridge.wire.messages import EventCursor, Hello, Message
 from bridge.wire.protocol import (
     Closed,
     HelloReceived,
@@ -27,7 +27,7 @@ from bridge.wire.protocol import (
     SessionEvent,
     Ticks,
 )
-from bridge.wire.spec import CAPABILITIES, NONCE_SIZE, LogoutCode
+from bridge.wire.spec import CAPABILITIES, NONCE_SIZE, LogoutCode, TradingState
 
 __all__ = ["Link", "Links"]
 
@@ -77,6 +77,10 @@ class Link(asyncio.BufferedProtocol):
     def last_received_us(self) -> int:
         return self._session.last_received_us
 
+    @property
+    def busy_until_us(self) -> int:
+        return self._session.busy_until_us
+
     def send(self, message: Message) -> None:
         try:
             self._session.send(message)
@@ -90,10 +94,18 @@ class Link(asyncio.BufferedProtocol):
     def taken(self, seq: int, size: int, now_us: int) -> None:
         self._session.taken(seq, size, now_us)
 
-    def accept(self, alias: str, now_us: int) -> None:
+    def accept(
+        self,
+        alias: str,
+        now_us: int,
+        trading_state: TradingState = TradingState.ACTIVE,
+        event_cursor: EventCursor | None = None,
+    ) -> None:
         self.logged_on = True
         self._links.pending.discard(self)
-        self._session.accept(alias, self._links.program, now_us, utc_msc())
+        self._session.accept(
+            alias, self._links.program, now_us, utc_msc(), int(trading_state), event_cursor
+        )
         self._flush()
 
     def close(self, code: int, text: str, retry_after_ms: int = 0) -> None:
@@ -213,7 +225,7 @@ class Link(asyncio.BufferedProtocol):
             terminal.key.reveal(),
             secrets.token_bytes(NONCE_SIZE),
             self._links.relay_epoch,
-            int(CAPABILITIES),
+            self._links.capabilities,
         )
 
     def _closed(self, event: Closed) -> None:
@@ -264,9 +276,15 @@ class Links:
     """
 
     def __init__(
-        self, terminals: Terminals, settings: Settings, relay_epoch: int, program: str
+        self,
+        terminals: Terminals,
+        settings: Settings,
+        relay_epoch: int,
+        program: str,
+        capabilities: int = int(CAPABILITIES),
     ) -> None:
         self.terminals = terminals
+        self.capabilities = capabilities
         self.relay_epoch = relay_epoch
         self.program = program
         self.pending: set[Link] = set()

@@ -19,7 +19,7 @@ from typing import Final, Protocol
 import zmq
 
 from bridge.bus.bodies import TAILS_PER_MESSAGE, pack_body
-from bridge.bus.topics import RELAY, bulk_topic, exact, status_topic, sync_topic
+from bridge.bus.topics import RELAY, bulk_topic, exact, status_topic, sync_topic, trade_topic
 from bridge.model.record import RECORD_SIZE
 from bridge.relay.rings import BodyRing
 from bridge.relay.streams import Stream
@@ -27,6 +27,8 @@ from bridge.relay.streams import Stream
 __all__ = ["Publisher", "Subscriptions"]
 
 _STATUS_RING: Final = 256
+#: account and positions: the newest is what counts, and a list of positions can be long
+_STATE_RING: Final = 16
 #: a hostile client may subscribe to as many names as it likes; we remember so many
 _SUBSCRIPTIONS_MAX: Final = 100_000
 
@@ -49,16 +51,16 @@ class Subscriptions(Protocol):
 
 class _Quiet:
     """
-    A topic of the relay's own: status of a terminal, relay.
+    A topic of the relay's own: status of a terminal, its account and positions, relay.
     """
 
     __slots__ = ("prefix", "ring", "seq", "topic")
 
-    def __init__(self, topic: str) -> None:
+    def __init__(self, topic: str, ring: int = _STATUS_RING) -> None:
         self.topic = topic
         self.prefix = exact(topic)
         self.seq = 0
-        self.ring = BodyRing(_STATUS_RING)
+        self.ring = BodyRing(ring)
 
 
 class Publisher:
@@ -74,6 +76,7 @@ class Publisher:
         self._changed: set[Stream] = set()
         self._quiet: dict[str, _Quiet] = {}
         self._quiet_changed: set[str] = set()
+        self._trade_changed: dict[str, tuple[int, int]] = {}
         self._bulk: dict[str, tuple[bytes, list[int]]] = {}
         self._bulk_wanted: dict[str, bool] = {}
         self._bulk_changed: set[str] = set()
@@ -97,15 +100,21 @@ class Publisher:
         """
         Publish on ``status/<alias>``.
         """
-        topic = status_topic(alias)
-        quiet = self._quiet.get(topic)
-        if quiet is None:
-            quiet = self._quiet[topic] = _Quiet(topic)
-        quiet.seq += 1
-        body = pack_body(self.epoch, quiet.seq, time_utc_msc, str(event), details)
-        quiet.ring.append(quiet.seq, body)
-        self._quiet_changed.add(topic)
-        self._send(quiet.prefix + body)
+        self._publish_quiet(status_topic(alias), _STATUS_RING, time_utc_msc, str(event), details)
+
+    def publish_state(self, topic: str, time_utc_msc: int, state: object) -> None:
+        """
+        Publish the account or the positions of a terminal as they are now.
+        """
+        self._publish_quiet(topic, _STATE_RING, time_utc_msc, state)
+
+    def publish_trade(self, alias: str, epoch: int, seq: int, body: bytes) -> None:
+        """
+        Publish on ``trade/<alias>`` what the journal has numbered and has on disk.
+        """
+        topic = trade_topic(alias)
+        self._trade_changed[topic] = (epoch, seq)
+        self._send(exact(topic) + body)
 
     def publish_sync(self, nonce: str, time_utc_msc: int) -> None:
         """
@@ -119,11 +128,13 @@ class Publisher:
         """
         tails = [(s.topic, s.epoch, s.newest) for s in self._changed]
         tails += [(topic, self.epoch, self._quiet[topic].seq) for topic in self._quiet_changed]
+        tails += [(topic, *newest) for topic, newest in self._trade_changed.items()]
         for alias in self._bulk_changed:
             tails.append((bulk_topic(alias), self.epoch, self._bulk[alias][1][0]))
         self._bulk_changed.clear()
         self._changed.clear()
         self._quiet_changed.clear()
+        self._trade_changed.clear()
         for at in range(0, max(len(tails), 1), TAILS_PER_MESSAGE):
             self._relay.seq += 1
             self._send(
@@ -175,6 +186,16 @@ class Publisher:
                 self._watch_bulk()
                 listener.unsubscribed(topic)
         return True
+
+    def _publish_quiet(self, topic: str, ring: int, *fields: object) -> None:
+        quiet = self._quiet.get(topic)
+        if quiet is None:
+            quiet = self._quiet[topic] = _Quiet(topic, ring)
+        quiet.seq += 1
+        body = pack_body(self.epoch, quiet.seq, *fields)
+        quiet.ring.append(quiet.seq, body)
+        self._quiet_changed.add(topic)
+        self._send(quiet.prefix + body)
 
     def _watch_bulk(self) -> None:
         # Topics are few hundred at most and change rarely; a tick costs one look-up.

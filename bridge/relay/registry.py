@@ -59,8 +59,8 @@ class Terminals:
         Return why this account may not log on under this alias, or ``None``.
         """
         pins = terminal.pins
-        if not hello.role & Role.MARKET:
-            return LogoutCode.ROLE_UNSUPPORTED, "this relay takes sessions with market data only"
+        if not hello.role & Role.BOTH:
+            return LogoutCode.ROLE_UNSUPPORTED, f"this relay knows no role {hello.role}"
         if not hello.login:
             return LogoutCode.WRONG_ACCOUNT, "no account is logged on in the terminal"
         if pins.login is not None and hello.login != pins.login:

@@ -17,6 +17,7 @@ import zmq
 from bridge.bus.codec import Encoding, Raw, Spliced, decode, encode, encoding_of
 from bridge.bus.requests import (
     DEFAULT_VALID_FOR_MS,
+    TRADING_METHODS,
     ErrorName,
     Hop,
     Method,
@@ -37,11 +38,14 @@ from bridge.logs import get_logger
 from bridge.model.record import TickRecord, unpack_record
 from bridge.relay.asks import Answer
 from bridge.relay.clock import now_us, utc_msc
+from bridge.relay.order_commands import Moment
+from bridge.relay.order_requests import OrderRequests
 from bridge.relay.publisher import Publisher
 from bridge.relay.registry import Terminals
 from bridge.relay.rings import BodyRing, RecordRing
 from bridge.relay.streams import StreamState
 from bridge.relay.terminals import Terminal
+from bridge.relay.trade_events import TradeLog
 
 __all__ = ["Router"]
 
@@ -60,6 +64,21 @@ class _Way(NamedTuple):
     frames: list[bytes]
     encoding: Encoding
     request_id: str | int | None
+
+
+class _Reply(NamedTuple):
+    """
+    The one reply of a request that is answered later.
+    """
+
+    router: Router
+    way: _Way
+
+    def result(self, result: dict[str, Any]) -> None:
+        self.router._reply(self.way, result)  # noqa: SLF001 - a part of the router
+
+    def error(self, error: dict[str, Any]) -> None:
+        self.router._fail(self.way, error)  # noqa: SLF001 - a part of the router
 
 
 class _Error(Exception):
@@ -106,6 +125,7 @@ class Router:
         settings: Settings,
         status: Callable[[], dict[str, Any]],
         pong: Callable[[], dict[str, Any]],
+        orders: OrderRequests,
     ) -> None:
         self.requests = 0
         self.errors = 0
@@ -115,6 +135,7 @@ class Router:
         self._limits = settings.limits
         self._status = status
         self._pong = pong
+        self._orders = orders
         self._buckets: OrderedDict[bytes, _Bucket] = OrderedDict()
         self._snapshots: list[_Snapshot] = []
 
@@ -208,6 +229,19 @@ class Router:
                 self._symbols(way, request, params)
             case Method.SYMBOL:
                 self._forward(way, request, method, {"symbol": params.symbol})
+            case _:
+                self._dispatch_order(request, method, params, _Reply(self, way))
+
+    def _dispatch_order(self, request: Request, method: Method, params: Any, reply: _Reply) -> None:
+        now = Moment(now_us(), utc_msc())
+        if method is Method.ORDER_STATUS:
+            self._orders.status(request, params, reply)
+        elif method in TRADING_METHODS:
+            self._orders.submit(self._terminal(request).alias, request, params, reply, now)
+        else:
+            deadline_us = now.us + (request.valid_for_ms or DEFAULT_VALID_FOR_MS) * 1000
+            alias = self._terminal(request).alias
+            self._orders.read(alias, method, params, reply, deadline_us)
 
     # --- answered here ------------------------------------------------------------------
 
@@ -287,15 +321,16 @@ class Router:
         if topic is None:
             return state
         if topic.kind != "tick":
-            quiet = self._publisher.quiet_ring(name)
-            if quiet is not None:
-                body = quiet[1].last_record()
+            kept = self._kept(name)
+            if kept is not None:
+                epoch, seq, ring = kept
+                body = ring.last_record()
                 state.update(
                     status="ok",
-                    epoch=self._publisher.epoch,
-                    seq=quiet[0],
+                    epoch=epoch,
+                    seq=seq,
                     body=None if body is None else Raw(body),
-                    oldest_seq=quiet[1].oldest,
+                    oldest_seq=ring.oldest,
                 )
             return state
         terminal = self._terminals.get(topic.alias)
@@ -382,23 +417,36 @@ class Router:
             },
         )
 
-    def _ring(self, name: str) -> tuple[int, RecordRing | BodyRing | None]:
+    def _kept(self, name: str) -> tuple[int, int, BodyRing | TradeLog] | None:
+        # Epoch, newest number and ring of a topic without ticks; None: nothing was published.
+        topic = parse_topic(name)
+        if topic is not None and topic.kind == "trade":
+            terminal = self._terminals.get(topic.alias)
+            if terminal is None or terminal.trading is None:
+                return None
+            trade = terminal.trading.log
+            return trade.epoch, trade.newest or 0, trade
+        quiet = self._publisher.quiet_ring(name)
+        return None if quiet is None else (self._publisher.epoch, *quiet)
+
+    def _ring(self, name: str) -> tuple[int, RecordRing | BodyRing | TradeLog | None]:
         topic = parse_topic(name)
         if topic is not None and topic.kind == "tick":
             terminal = self._terminals.get(topic.alias)
             stream = None if terminal is None else terminal.streams.get(topic.symbol)
             return (0, None) if stream is None else (stream.epoch, stream.ring)
-        quiet = None if topic is None else self._publisher.quiet_ring(name)
-        if quiet is None:
+        kept = None if topic is None else self._kept(name)
+        if kept is None:
             raise _Error(
                 error_map(
                     ErrorName.NOT_AVAILABLE,
                     f"{name!r} cannot be replayed",
                     field="params.topic",
-                    hint="tick/... and status/... topics can; for ticks/... replay the tick topics",
+                    hint="tick/, trade/, account/, position/ and status/ topics can, once something "
+                    "was published; for ticks/... replay the tick topics",
                 )
             )
-        return self._publisher.epoch, quiet[1]
+        return kept[0], kept[2]
 
     def _bucket(self, client: bytes) -> _Bucket:
         rate = self._limits.replay_bytes_per_s_per_client

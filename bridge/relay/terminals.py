@@ -16,15 +16,19 @@ from bridge.relay.clock import utc_msc
 from bridge.relay.publisher import Publisher
 from bridge.relay.rings import RingBudget
 from bridge.relay.streams import SavedStream, Stream, StreamError, StreamState
+from bridge.relay.trading import TerminalTrading
 from bridge.wire.fields import FieldError
 from bridge.wire.messages import (
     Busy,
+    Event,
+    EventCursor,
     Gap,
     Heartbeat,
     Hello,
     Message,
     Page,
     Request,
+    Result,
     Subscribe,
     TerminalState,
     Unsubscribe,
@@ -41,6 +45,7 @@ from bridge.wire.spec import (
     Permission,
     Role,
     StreamKind,
+    TradingState,
 )
 
 __all__ = ["SessionLink", "Terminal"]
@@ -92,6 +97,12 @@ class SessionLink(Protocol):
         When the last frame came.
         """
 
+    @property
+    def busy_until_us(self) -> int:
+        """
+        Until when the terminal said that it may block; 0 when it does not.
+        """
+
     def send(self, message: Message) -> None:
         """
         Send in the command lane.
@@ -102,7 +113,13 @@ class SessionLink(Protocol):
         Acknowledge a TICKS frame.
         """
 
-    def accept(self, alias: str, now_us: int) -> None:
+    def accept(
+        self,
+        alias: str,
+        now_us: int,
+        trading_state: TradingState = TradingState.ACTIVE,
+        event_cursor: EventCursor | None = None,
+    ) -> None:
         """
         Open the session.
         """
@@ -146,6 +163,8 @@ class Terminal:
         self.since_utc_msc = 0
         self.sessions = 0
         self.gaps = 0
+        #: set by who puts the relay together
+        self.trading: TerminalTrading | None = None
         self._settings = settings
         self._publisher = publisher
         self._budget = budget
@@ -169,7 +188,10 @@ class Terminal:
         self.state = None
         self.sessions += 1
         self.since_utc_msc = utc_msc()
-        link.accept(self.alias, now_us)
+        if self.trading is None:
+            link.accept(self.alias, now_us)
+        else:
+            link.accept(self.alias, now_us, *self.trading.welcome(hello))
         log.info(
             "terminal connected",
             terminal=self.alias,
@@ -180,6 +202,9 @@ class Terminal:
             build=hello.build,
         )
         self._status(StatusEvent.LINK_UP, {"login": hello.login, "server": hello.server})
+        if self.trading is not None:
+            # What is open is asked for before anything else.
+            self.trading.link_up(link, hello)
         for stream in self.streams.values():
             self._request(stream)
 
@@ -196,6 +221,8 @@ class Terminal:
         self._requested.clear()
         for stream in self.streams.values():
             stream.suspend()
+        if self.trading is not None:
+            self.trading.link_down()
         self.asks.abandon(f"the link to the terminal was lost: {reason}")
         log.warning("terminal disconnected", terminal=self.alias, code=code, reason=reason)
         self._status(StatusEvent.LINK_DOWN, {"code": code, "reason": reason})
@@ -315,6 +342,7 @@ class Terminal:
         match message:
             case Heartbeat():
                 self._receive_state(message.state)
+                self._stir()
             case Page():
                 self.asks.receive(message)
             case StreamMessage():
@@ -323,6 +351,9 @@ class Terminal:
                 self._receive_gap(message)
             case Busy():
                 self._receive_busy(message)
+                self._stir()
+            case Result() | Event() if self.trading is not None:
+                self.trading.receive(message)
             case _:
                 log.warning("not used yet", terminal=self.alias, message=message.TYPE.name)
 
@@ -390,6 +421,10 @@ class Terminal:
         link, hello = self.link, self.hello
         if link is None or hello is None:
             stream.suspend()
+            return
+        if not (hello.role & Role.MARKET and link.capabilities & Capability.TICKS):
+            problem = "this terminal's session has no market data"
+            stream.fail(StreamError(ErrorName.UNSUPPORTED, Hop.TERMINAL, problem, ""), 0)
             return
         request_id = self.asks.next_id()
         self._requested.pop(stream.request_id, None)
@@ -524,6 +559,11 @@ class Terminal:
             self._status(StatusEvent.PERMISSIONS, permissions)
         if before is None or before.utc_offset_min != state.utc_offset_min:
             self._status(StatusEvent.UTC_OFFSET, {"utc_offset_min": state.utc_offset_min})
+
+    def _stir(self) -> None:
+        # An order may have waited for this.
+        if self.trading is not None:
+            self.trading.stir()
 
     def _receive_busy(self, busy: Busy) -> None:
         if busy.kind == self.busy_kind:

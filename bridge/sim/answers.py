@@ -15,6 +15,7 @@ import msgpack
 
 from bridge.model.enums import MqlError
 from bridge.model.record import Cursor
+from bridge.sim.trading_reads import TRADE_READS, ReadProblem
 from bridge.wire.fields import clip
 from bridge.wire.messages import Page, Refill, Request
 from bridge.wire.spec import PAGE_PAYLOAD_MAX, ErrorCode, PageKind
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from bridge.model.tick import MqlTick
     from bridge.sim.market import Market
     from bridge.sim.tickreader import TickReader
+    from bridge.sim.trading_reads import TradeReads
 
 __all__ = ["Answers", "pack_mql_tick"]
 
@@ -53,15 +55,6 @@ def pack_mql_tick(tick: MqlTick) -> bytes:
         tick.flags,
         tick.volume_real,
     )
-
-
-class _Problem(Exception):
-    # Ends a request: code and text of its last page.
-
-    def __init__(self, code: ErrorCode, text: str) -> None:
-        super().__init__(code, text)
-        self.code = code
-        self.text = text
 
 
 class _Part(NamedTuple):
@@ -114,9 +107,9 @@ class _Ticks:
             try:
                 reason, _ = self._reader.find(self._name, self._after)
             except TimeoutError as error:
-                raise _Problem(ErrorCode.NOT_SYNCHRONISED, str(error)) from None
+                raise ReadProblem(ErrorCode.NOT_SYNCHRONISED, str(error)) from None
             if reason is not None:
-                raise _Problem(
+                raise ReadProblem(
                     ErrorCode.NOT_FOUND, f"the history does not have the cursor: {reason.name}"
                 )
             self._found = True
@@ -125,7 +118,7 @@ class _Ticks:
             return _Part(PageKind.MQL_TICK, b"", True)
         ticks = self._reader.read(self._name, self._at_msc, self._seen + wanted)
         if ticks is None:
-            raise _Problem(
+            raise ReadProblem(
                 ErrorCode.NOT_SYNCHRONISED,
                 f"the terminal is still loading the ticks of {self._name!r}; ask again",
             )
@@ -154,7 +147,7 @@ class _Open:
     def part(self, now_us: int) -> _Part:
         if now_us > self.deadline_us:
             text = "the request's deadline passed at the terminal"
-            raise _Problem(ErrorCode.DEADLINE_PASSED, text)
+            raise ReadProblem(ErrorCode.DEADLINE_PASSED, text)
         return self.work.part()
 
 
@@ -165,9 +158,10 @@ class Answers:
     ``deadline_us`` of every method is on this terminal's clock.
     """
 
-    def __init__(self, market: Market, reader: TickReader) -> None:
+    def __init__(self, market: Market, reader: TickReader, reads: TradeReads | None = None) -> None:
         self._market = market
         self._reader = reader
+        self._trade_reads = reads
         self._open: deque[_Open] = deque()
         self._refused: deque[Page] = deque()
 
@@ -182,7 +176,7 @@ class Answers:
         try:
             self._check_room()
             value = self._value(request.method, request.params, utc_offset_min)
-        except _Problem as problem:
+        except ReadProblem as problem:
             self._refuse(request.request_id, 0, problem)
             return
         self._open.append(_Open(request.request_id, deadline_us, _Value(value)))
@@ -195,7 +189,7 @@ class Answers:
         try:
             self._check_room()
             self._check_symbol(refill.symbol)
-        except _Problem as problem:
+        except ReadProblem as problem:
             self._refuse(refill.request_id, 0, problem)
             return
         self._reader.select(refill.symbol)
@@ -234,7 +228,7 @@ class Answers:
         job = self._open.popleft()
         try:
             part = job.part(now_us)
-        except _Problem as problem:
+        except ReadProblem as problem:
             self._refuse(job.request_id, job.pages, problem)
             return self._refused.popleft()
         page = Page(
@@ -254,7 +248,7 @@ class Answers:
 
     # --- inside ------------------------------------------------------------------------
 
-    def _refuse(self, request_id: int, page: int, problem: _Problem) -> None:
+    def _refuse(self, request_id: int, page: int, problem: ReadProblem) -> None:
         self._refused.append(
             Page(
                 request_id,
@@ -269,11 +263,13 @@ class Answers:
 
     def _check_room(self) -> None:
         if len(self._open) >= _OPEN_MAX:
-            raise _Problem(ErrorCode.TOO_MANY, f"{_OPEN_MAX} requests are open")
+            raise ReadProblem(ErrorCode.TOO_MANY, f"{_OPEN_MAX} requests are open")
 
     def _check_symbol(self, symbol: object) -> str:
         if not isinstance(symbol, str) or symbol not in self._market.specs:
-            raise _Problem(ErrorCode.UNKNOWN_SYMBOL, f"the terminal has no symbol {symbol!r}"[:200])
+            raise ReadProblem(
+                ErrorCode.UNKNOWN_SYMBOL, f"the terminal has no symbol {symbol!r}"[:200]
+            )
         return symbol
 
     def _value(self, method: str, params: dict[str, Any], utc_offset_min: int) -> dict[str, Any]:
@@ -284,12 +280,14 @@ class Answers:
                 return {"symbol": self._market.describe(self._check_symbol(params.get("symbol")))}
             case "tick":
                 return self._tick(self._check_symbol(params.get("symbol")), utc_offset_min)
-        raise _Problem(ErrorCode.UNSUPPORTED, f"this terminal does not know {method!r}")
+        if self._trade_reads is not None and method in TRADE_READS:
+            return self._trade_reads.answer(method, params)
+        raise ReadProblem(ErrorCode.UNSUPPORTED, f"this terminal does not know {method!r}")
 
     def _symbols(self, params: dict[str, Any]) -> dict[str, Any]:
         group = params.get("group", "*")
         if not isinstance(group, str) or len(group) > _GROUP_MAX:
-            raise _Problem(ErrorCode.INVALID, f"group: expected text of at most {_GROUP_MAX}")
+            raise ReadProblem(ErrorCode.INVALID, f"group: expected text of at most {_GROUP_MAX}")
         offset = _whole_number(params, "offset", 0, 0, 2**31)
         limit = _whole_number(params, "limit", 500, 1, _LIMIT_MAX)
         names = self._market.names(group)
@@ -305,13 +303,15 @@ class Answers:
         tick, error = self._market.tick(symbol)
         if tick is None:
             if error == MqlError.MARKET_LASTTIME_UNKNOWN:
-                raise _Problem(ErrorCode.NOT_FOUND, f"{symbol} has no tick yet")
-            raise _Problem(ErrorCode.TERMINAL_ERROR, f"SymbolInfoTick failed with {error}")
+                raise ReadProblem(ErrorCode.NOT_FOUND, f"{symbol} has no tick yet")
+            raise ReadProblem(ErrorCode.TERMINAL_ERROR, f"SymbolInfoTick failed with {error}")
         return {"tick": tick._asdict() | {"utc_offset_min": utc_offset_min}}
 
 
 def _whole_number(params: dict[str, Any], name: str, default: int, low: int, high: int) -> int:
     value = params.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise _Problem(ErrorCode.INVALID, f"{name}: expected a whole number from {low} to {high}")
+        raise ReadProblem(
+            ErrorCode.INVALID, f"{name}: expected a whole number from {low} to {high}"
+        )
     return value

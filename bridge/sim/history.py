@@ -276,6 +276,27 @@ class TickHistory:
         store = self._stores[symbol]
         return store.ticks[store.head :]
 
+    def newest_of(self, symbol: str) -> MqlTick | None:
+        """
+        Return the newest tick, faults aside, ``None`` without one.
+
+        Raises:
+            KeyError: unknown symbol.
+        """
+        store = self._stores[symbol]
+        ticks = store.ticks
+        return ticks[-1] if len(ticks) > store.head else None
+
+    def ticks_from(self, symbol: str, from_msc: int) -> list[MqlTick]:
+        """
+        Return the kept ticks from a time on, faults aside.
+
+        Raises:
+            KeyError: unknown symbol.
+        """
+        store = self._stores[symbol]
+        return store.ticks[store.index_of(from_msc) :]
+
     def oldest_msc(self, symbol: str) -> int | None:
         """
         Return the time of the oldest tick kept, ``None`` without one.

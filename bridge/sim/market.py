@@ -30,6 +30,22 @@ _LISTED: Final = (
     "visible",
 )
 
+#: What only a broker's own sums need: no terminal of this project tells it.
+_NOT_TOLD: Final = frozenset(
+    {
+        "trade_tick_value",
+        "trade_face_value",
+        "margin_initial",
+        "margin_maintenance",
+        "margin_hedged",
+        "margin_hedged_use_leg",
+        "swap_mode",
+        "swap_long",
+        "swap_short",
+        "swap_rollover3days",
+    }
+)
+
 
 class Market:
     """
@@ -134,6 +150,7 @@ class Market:
         values = {
             name: value if isinstance(value, bool | float | str) else int(value)
             for name, value in fields.items()
+            if name not in _NOT_TOLD
         }
         return {name: values[name] for name in _LISTED} if in_list else values
 

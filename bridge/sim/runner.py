@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bridge.sim.feed import Feed
     from bridge.sim.terminal import TerminalCore
 
-__all__ = ["TerminalRunner", "TerminalThread", "run_terminal"]
+__all__ = ["TerminalRunner", "TerminalThread", "clock_us", "run_terminal"]
 
 #: The EA's timer: how often ticks are looked for.
 _POLL_US: Final = 10_000
@@ -42,7 +42,10 @@ _READ: Final = selectors.EVENT_READ
 _WRITE: Final = selectors.EVENT_WRITE
 
 
-def _clock_us() -> int:
+def clock_us() -> int:
+    """
+    Return the time on the clock that terminals are driven by, in microseconds.
+    """
     # Not monotonic(): on Windows it moves in steps of 16 ms before Python 3.13.
     return time.perf_counter_ns() // 1000
 
@@ -110,7 +113,7 @@ class TerminalRunner:
         log out and close. A runner runs once.
 
         Raises:
-            OSError: the connection counter cannot be committed.
+            LedgerError: the connection counter cannot be committed.
             ValueError: the feed gives ticks that are out of order.
         """
         wake_read, wake_write = socket.socketpair()
@@ -185,7 +188,7 @@ class TerminalRunner:
         core, feed = self.core, self.feed
         before = (core.collector.numbered, self.bytes_sent)
         self._run_calls()
-        now_us = _clock_us()
+        now_us = clock_us()
         played = 0 if feed is None else feed.due(now_us)
         core.poll(now_us)
         self._send()
@@ -219,7 +222,7 @@ class TerminalRunner:
             wanted_us = min(wanted_us, self.feed.next_due())
         if self._is_up() and not self._out and self.core.wants_to_send:
             return 0
-        return max(0, min(_POLL_US, wanted_us - _clock_us()))
+        return max(0, min(_POLL_US, wanted_us - clock_us()))
 
     def _select(self, timeout_us: int) -> None:
         self._watch()
@@ -305,7 +308,7 @@ class TerminalRunner:
             self._lose()
             return
         self.connections += 1
-        self.core.connection_made(_clock_us())
+        self.core.connection_made(clock_us())
         self._send()
 
     def _receive(self) -> None:
@@ -321,7 +324,7 @@ class TerminalRunner:
         if not size:
             self._lose()
         else:
-            self.core.data_received(self._buffer[:size], _clock_us())
+            self.core.data_received(self._buffer[:size], clock_us())
             self._send()
 
     def _send(self) -> None:
@@ -357,7 +360,7 @@ class TerminalRunner:
 
     def _lose(self) -> None:
         self._close_socket()
-        self.core.connection_lost(_clock_us())
+        self.core.connection_lost(clock_us())
 
     def _close_socket(self) -> None:
         connection, self._socket = self._socket, None
@@ -373,10 +376,10 @@ class TerminalRunner:
     def _say_goodbye(self) -> None:
         self.core.log_out("the terminal stops")
         self._send()
-        until_us = _clock_us() + _CLOSE_TIMEOUT_US
-        while self._socket is not None and _clock_us() < until_us:
+        until_us = clock_us() + _CLOSE_TIMEOUT_US
+        while self._socket is not None and clock_us() < until_us:
             self._send()
-            self._tend_connection(_clock_us())
+            self._tend_connection(clock_us())
             self._select(_POLL_US)
 
     def _wake(self) -> None:
@@ -489,7 +492,7 @@ def run_terminal(
     Run a terminal in this thread until KeyboardInterrupt, or until its feed is played and sent.
 
     Raises:
-        OSError: the connection counter cannot be committed.
+        LedgerError: the connection counter cannot be committed.
         ValueError: the feed gives ticks that are out of order.
     """
     TerminalRunner(core, port, host=host, feed=feed).run(until_finished=until_finished)

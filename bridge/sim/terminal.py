@@ -26,16 +26,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from bridge.exceptions import LocalProtocolError
-from bridge.model.enums import AccountMarginMode, AccountTradeMode
+from bridge.sim.account import Account
 from bridge.sim.answers import Answers
 from bridge.sim.backoff import BackOff
 from bridge.sim.collector import TickCollector, refuse
 from bridge.sim.meter import LoopMeter
-from bridge.sim.trading import Trading
+from bridge.sim.trading import ORDER_SEND_LIMIT_MS, TradingLimits, make_trading
+from bridge.sim.trading_ports import Moment
+from bridge.sim.trading_reads import make_reads
 from bridge.wire.events import Closed, LoggedOn
 from bridge.wire.messages import (
     Busy,
     CancelRequest,
+    EventAck,
     Halt,
     Hello,
     Message,
@@ -49,7 +52,6 @@ from bridge.wire.messages import (
 )
 from bridge.wire.protocol import NEVER_US, TerminalSession
 from bridge.wire.spec import (
-    CAPABILITIES,
     FRAME_MAX,
     MARKET_FRAME_MAX,
     MARKET_WINDOW,
@@ -70,7 +72,10 @@ from bridge.wire.states import State
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bridge.model.tick import MqlTick
+    from bridge.sim.ledger import Ledger
     from bridge.sim.market import Market
+    from bridge.sim.trading_ports import Broker
 
 __all__ = ["ALL_PERMISSIONS", "BLOCK_LIMIT_MS", "SEND_LIMIT", "Account", "TerminalCore"]
 
@@ -80,6 +85,8 @@ BLOCK_LIMIT_MS: Final = 45_000
 SEND_LIMIT: Final = 16_384
 ALL_PERMISSIONS: Final = Permission(31)
 
+#: What every terminal has; one that trades says more.
+_CAPABILITIES: Final = Capability.TICKS | Capability.READS | Capability.REFILL
 _PENDING_MAX: Final = 1_024
 #: How long SUBSCRIBE waits for a history that is being loaded.
 _SYNCHRONISE_US: Final = 60_000_000
@@ -89,21 +96,6 @@ _STATE_EVERY_US: Final = 50_000
 _SEND_TIMEOUT_US: Final = 5_000_000
 _U32_MAX: Final = 0xFFFF_FFFF
 _NONCE: Final = struct.Struct("<QqQ")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """
-    The account that is logged on in the terminal; ``login`` 0 means none.
-    """
-
-    login: int
-    server: str
-    company: str = "Simulated Broker"
-    currency: str = "USD"
-    leverage: int = 100
-    margin_mode: AccountMarginMode = AccountMarginMode.RETAIL_HEDGING
-    trade_mode: AccountTradeMode = AccountTradeMode.DEMO
 
 
 @dataclass(slots=True)
@@ -129,9 +121,13 @@ class TerminalCore:
         role: what the session is for.
         seed: of the back-off's jitter.
         audit_every_us: as in ``TickCollector``.
+        exchange: the account at its broker; without it the terminal does not trade.
+        ledger: of this account, with this incarnation; in memory when it is left out.
+        limits: the terminal's own for orders.
 
     Raises:
         FieldError: a text of the account is too long for HELLO.
+        ValueError: the ledger has another incarnation.
     """
 
     def __init__(
@@ -149,6 +145,9 @@ class TerminalCore:
         build: int = 5836,
         seed: int = 0,
         audit_every_us: int = 20_000_000,
+        exchange: Broker | None = None,
+        ledger: Ledger | None = None,
+        limits: TradingLimits = TradingLimits(),  # noqa: B008  # immutable
     ) -> None:
         self.account = account
         self.market = market
@@ -157,7 +156,7 @@ class TerminalCore:
         self.permissions = ALL_PERMISSIONS
         #: the server's clock minus UTC
         self.utc_offset_min = 120
-        #: the server's clock minus the caller's; None: the server's clock is its newest tick
+        #: the server's clock minus the caller's; None: its newest tick; not with an exchange
         self.server_clock_offset_us: int | None = None
         self.ping_last_us = 20_000
         #: fault: nothing is sent any more, not even heartbeats, while everything else goes on
@@ -169,14 +168,18 @@ class TerminalCore:
         self._key = key
         self._key_id = key_id
         self._incarnation = incarnation
-        self._trading = Trading(incarnation)
         self._meter = LoopMeter()
         self._commit_counter = commit_counter
         self._role = role
         self._program = program
         self._build = build
         self._back_off = BackOff(seed)
-        self._answers = Answers(market, self.collector.reader)
+        specs, quote = market.specs, self._quote
+        self.trading = make_trading(
+            exchange, ledger, incarnation, specs, quote, account.login, role, limits
+        )
+        reads = make_reads(exchange, specs, quote, lambda: self._now_us)
+        self._answers = Answers(market, self.collector.reader, reads)
         self._session: TerminalSession | None = None
         self._logged_on: Account | None = None
         self._connected = True
@@ -187,18 +190,20 @@ class TerminalCore:
         self._held: deque[bytes] = deque()
         #: when BUSY was queued, while the call that it announces has not been made
         self._announced_us: int | None = None
+        self._announced_kind = BusyKind.READY
         self._blocked_until_us = 0
         self._page_turn = False
         self._next_state_us = 0
         self._answer: dict[type[Message], Callable[[Any], None]] = {
             Subscribe: self._receive_subscribe,
-            Unsubscribe: self._receive_unsubscribe,
+            Unsubscribe: lambda ended: self.collector.end(ended.symbol_id),
             Request: self._receive_request,
             Refill: self._receive_refill,
-            CancelRequest: self._receive_cancel,
-            New: self._receive_new,
-            Query: self._receive_query,
+            CancelRequest: lambda cancel: self._answers.cancel(cancel.request_id),
+            New: lambda new: self.trading.new(new, self._moment()),
+            Query: lambda query: self.trading.query(query, self._moment()),
             Halt: self._receive_halt,
+            EventAck: self.trading.event_ack,
         }
         # Made for its checks only: no text of the account may surprise us at the first logon.
         TerminalSession(key, self._hello(0), 0)
@@ -217,14 +222,14 @@ class TerminalCore:
         """
         Whether orders may pass, as the relay last said with WELCOME or HALT.
         """
-        return self._trading.state
+        return self.trading.state
 
     @property
     def relay_epoch_seen(self) -> int:
         """
         The newest fencing epoch of a relay; an older relay is refused.
         """
-        return self._trading.relay_epoch_seen
+        return self.trading.relay_epoch_seen
 
     @property
     def closing(self) -> bool:
@@ -292,6 +297,7 @@ class TerminalCore:
         self._session = None
         self._announced_us = None
         self._held.clear()
+        self.trading.link_lost()
         self._pending.clear()
         self._answers.clear()
         self.collector.rewind()
@@ -319,9 +325,13 @@ class TerminalCore:
         """
         self._meter.turned(now_us)
         self._now_us = max(self._now_us, now_us)
+        self.trading.advance(self._now_us, self._allowed())
         if now_us < self._blocked_until_us:
             return
         self._watch_permissions()
+        if self.trading.trades:
+            self.trading.settle(self._moment())
+            self._send_answers()
         session = self._session
         if session is None:
             return
@@ -388,7 +398,7 @@ class TerminalCore:
 
     def block(self, duration_ms: int) -> None:
         """
-        Block for so long, without BUSY: an OrderSend or a stuck indicator of another program.
+        Block for so long, without BUSY: an indicator of another program is stuck.
 
         As realistic as it gets without MQL5: nothing is read, sent or timed, and what arrives
         is processed afterwards, late.
@@ -398,7 +408,10 @@ class TerminalCore:
     # --- inside: session -----------------------------------------------------------------
 
     def _may_log_on(self) -> bool:
-        return bool(self.permissions & Permission.TERMINAL_CONNECTED and self.account.login)
+        return bool(self._allowed() & Permission.TERMINAL_CONNECTED and self.account.login)
+
+    def _allowed(self) -> Permission:
+        return self.trading.permissions(self.permissions)
 
     def _is_heard(self) -> bool:
         return not self.muted and self._now_us >= self._blocked_until_us
@@ -414,7 +427,7 @@ class TerminalCore:
         return Hello(
             VERSION_MIN,
             VERSION,
-            int(CAPABILITIES | Capability.REFILL),
+            int(_CAPABILITIES | self.trading.capabilities),
             self._key_id,
             account.login,
             account.server,
@@ -447,12 +460,15 @@ class TerminalCore:
             elif isinstance(event, LoggedOn):
                 self.logons += 1
                 self._active_since_us = self._now_us
-                self._trading.welcomed(event.welcome, session.relay_epoch)
+                self.trading.welcomed(
+                    event.welcome, session.relay_epoch, session.capabilities, self._moment()
+                )
                 self._next_state_us = self._now_us
             elif isinstance(event, Message):
                 answer = self._answer.get(type(event))
                 if answer is not None:
                     answer(event)
+                    self._send_answers()
 
     def _send(self, message: Message) -> None:
         session = self._session
@@ -465,6 +481,10 @@ class TerminalCore:
             # The relay asks and does not read: the session has ended itself and said why.
             self._take_events(session)
 
+    def _send_answers(self) -> None:
+        for message in self.trading.take():
+            self._send(message)
+
     def _run_timers(self, session: TerminalSession) -> None:
         self._refresh_state(session)
         if self.account != self._logged_on:
@@ -475,7 +495,7 @@ class TerminalCore:
         self._take_events(session)
 
     def _watch_permissions(self) -> None:
-        connected = bool(self.permissions & Permission.TERMINAL_CONNECTED)
+        connected = bool(self._allowed() & Permission.TERMINAL_CONNECTED)
         if connected and not self._connected:
             self.collector.outage_ended(self._now_us)
         elif self._connected and not connected:
@@ -486,7 +506,13 @@ class TerminalCore:
 
     def _work(self) -> None:
         # What cannot block is done at once. One thing that may block is announced, and done
-        # when BUSY is on its way.
+        # when BUSY is on its way: orders before everything.
+        if self.trading.trades:
+            self.trading.work(self.account.login, self._moment())
+            self._send_answers()
+        if self.trading.wants_call:
+            self._announce(BusyKind.ORDER_SEND, ORDER_SEND_LIMIT_MS)
+            return
         self.collector.utc_offset_min = self.utc_offset_min
         for _ in range(len(self._pending)):
             if self._next_pending() is None or self._pending_may_block(self._pending[0]):
@@ -500,11 +526,18 @@ class TerminalCore:
             or self._answers.wants_blocking()
             or self.collector.wants_blocking(self._now_us)
         ):
-            self._send(Busy(int(BusyKind.COPY_TICKS), BLOCK_LIMIT_MS))
-            self._announced_us = self._now_us
+            self._announce(BusyKind.COPY_TICKS, BLOCK_LIMIT_MS)
+
+    def _announce(self, kind: BusyKind, limit_ms: int) -> None:
+        self._send(Busy(int(kind), limit_ms))
+        self._announced_us = self._now_us
+        self._announced_kind = kind
 
     def _call_that_may_block(self, session: TerminalSession) -> None:
         if session.state is not State.ACTIVE:
+            return
+        if self._announced_kind is BusyKind.ORDER_SEND:
+            self._order_send()
             return
         if self._next_pending() is not None:
             self._begin(self._pending.popleft())
@@ -514,6 +547,12 @@ class TerminalCore:
             self.collector.poll(self._now_us)
         self._send(Busy(int(BusyKind.READY), 0))
         self._blocked()
+
+    def _order_send(self) -> None:
+        until_us = self.trading.call(self.account.login, self._moment())
+        self._blocked_until_us = max(self._blocked_until_us, until_us)
+        self.trading.settle(self._moment())
+        self._send_answers()
 
     def _blocked(self) -> None:
         blocked_ms = self.collector.reader.take_blocked_ms()
@@ -587,9 +626,6 @@ class TerminalCore:
             return
         self._pending.append(_Pending(subscribe, self._now_us + _SYNCHRONISE_US))
 
-    def _receive_unsubscribe(self, unsubscribe: Unsubscribe) -> None:
-        self.collector.end(unsubscribe.symbol_id)
-
     def _receive_request(self, request: Request) -> None:
         deadline_us = self._here(request.deadline_us)
         self._answers.request(request, deadline_us, self.utc_offset_min)
@@ -597,20 +633,8 @@ class TerminalCore:
     def _receive_refill(self, refill: Refill) -> None:
         self._answers.refill(refill, self._here(refill.deadline_us))
 
-    def _receive_cancel(self, cancel: CancelRequest) -> None:
-        self._answers.cancel(cancel.request_id)
-
-    def _receive_new(self, new: New) -> None:
-        time_msc = self._server_time_msc()
-        self._send(self._trading.denied(new.command_id, time_msc, self.utc_offset_min))
-
-    def _receive_query(self, query: Query) -> None:
-        time_msc = self._server_time_msc()
-        for command_id in query.command_ids:
-            self._send(self._trading.never_seen(command_id, time_msc, self.utc_offset_min))
-
     def _receive_halt(self, halt: Halt) -> None:
-        self._trading.halt(halt)
+        self.trading.halt(halt)
         self._next_state_us = self._now_us
 
     def _here(self, relay_time_us: int) -> int:
@@ -621,7 +645,23 @@ class TerminalCore:
 
     # --- inside: time ------------------------------------------------------------------------
 
+    def _moment(self) -> Moment:
+        return Moment(
+            self._now_us,
+            self._server_time_msc(),
+            self.utc_offset_min,
+            self._allowed(),
+            self._here(0),
+        )
+
+    def _quote(self, symbol: str) -> MqlTick | None:
+        self.collector.reader.select(symbol)
+        return self.market.tick(symbol).tick
+
     def _server_time_msc(self) -> int:
+        time_msc = self.trading.server_time_msc(self._now_us)
+        if time_msc is not None:
+            return time_msc
         if self.server_clock_offset_us is None:
             return self.market.time_current_msc()
         return (self._now_us + self.server_clock_offset_us) // 1000
@@ -631,7 +671,7 @@ class TerminalCore:
             return
         self._next_state_us = self._now_us + _STATE_EVERY_US
         session.terminal_state = TerminalState(
-            int(self.permissions),
+            int(self._allowed()),
             int(self.trading_state),
             self._meter.interval_us,
             self._meter.lag_us,

@@ -70,11 +70,14 @@ class Requests {
   }
 
   /** Resolves with the result; rejects with a BridgeError by the deadline at the latest. */
-  ask(method, params = {}, { terminal, validForMs, timeoutMs = 6_000 } = {}) {
+  ask(method, params = {}, options = {}) {
+    const { terminal, validForMs, clientId, clientOrderId, timeoutMs = 6_000 } = options;
     const id = String(++this.#lastId);
     const request = { id, method, params };
     if (terminal !== undefined) request.terminal = terminal;
     if (validForMs !== undefined) request.valid_for_ms = validForMs;
+    if (clientId !== undefined) request.client_id = clientId;
+    if (clientOrderId !== undefined) request.client_order_id = clientOrderId;
     const body = encode(request, { useBigInt64: true });
     return new Promise((resolve, reject) => {
       const message = `no reply from ${this.endpoint} to ${method} within ${timeoutMs} ms`;
@@ -153,30 +156,20 @@ export class BridgeClient {
    * symbol whether it streams or why not.
    */
   async subscribe(alias, symbols) {
-    const names = symbols.map((symbol) => `tick/${alias}/${symbol}`);
-    if (this.#subscriber === null) {
-      this.#subscriber = new Subscriber({ linger: 0, receiveHighWaterMark: 100_000 });
-      this.#subscriber.connect(this.info.publish);
-      this.#subscriber.subscribe("relay\0");
-      this.#relay.heard = now();
-      this.#read();
-      this.#timer = setInterval(() => this.#watch(), 500);
-    }
-    for (const name of names) {
-      const [, , ...rest] = name.split("/");
-      const symbol = rest.join("/");
+    const topics = symbols.map((symbol) => {
       const deliver = (body) => this.#put(tickOf(alias, symbol, body));
-      const tell = (gap) => {
-        this.stats.gaps += 1;
-        this.#put({ kind: "gap", ...gap });
-      };
-      this.#topics.set(name, new Topic(name, deliver, tell));
-      this.#subscriber.subscribe(`${name}\0`);
-    }
-    return this.#join(names);
+      return this.#add(`tick/${alias}/${symbol}`, deliver);
+    });
+    return this.#join(topics.map((topic) => topic.name));
   }
 
-  /** Ticks, gaps and the notices `stale`, `live` in order; ends when the client is closed. */
+  /** 4.3: subscribe to what happens to an account and to its orders, from now on. */
+  async subscribeTrades(alias) {
+    const deliver = (body) => this.#put(tradeOf(alias, body));
+    return this.#join([this.#add(`trade/${alias}`, deliver, { state: false }).name]);
+  }
+
+  /** Ticks, trades, gaps and the notices `stale`, `live` in order; ends when the client is closed. */
   async *events() {
     while (!this.#closed) {
       while (this.#queue.length > 0) {
@@ -197,6 +190,27 @@ export class BridgeClient {
     this.#requests.close();
     this.#wake();
     this.#room();
+  }
+
+  #add(name, deliver, { state = true } = {}) {
+    if (this.#subscriber === null) {
+      this.#subscriber = new Subscriber({ linger: 0, receiveHighWaterMark: 100_000 });
+      this.#subscriber.connect(this.info.publish);
+      this.#subscriber.subscribe("relay\0");
+      this.#relay.heard = now();
+      this.#read();
+      this.#timer = setInterval(() => this.#watch(), 500);
+    }
+    const tell = (gap) => {
+      this.stats.gaps += 1;
+      this.#put({ kind: "gap", ...gap });
+    };
+    const topic = new Topic(name, deliver, tell);
+    // The newest message of a state is the state; that of a history is an old story.
+    topic.state = state;
+    this.#topics.set(name, topic);
+    this.#subscriber.subscribe(`${name}\0`);
+    return topic;
   }
 
   #put(item) {
@@ -285,7 +299,7 @@ export class BridgeClient {
           continue;
         }
         if (topic.joined) topic.tail(epoch, seq);
-        else topic.join(epoch, seq, state.body, state.body && big(state.body[1]));
+        else topic.join(epoch, seq, topic.state ? state.body : null, state.body && big(state.body[1]));
         this.#heal(topic);
         states.push(state);
       }
@@ -395,5 +409,18 @@ function tickOf(terminal, symbol, body) {
     flags: flags & 0xff,
     backlog: (flags & 256) !== 0,
     late: (flags & 512) !== 0,
+  };
+}
+
+function tradeOf(terminal, [epoch, seq, timeUtcMsc, what, recovered, record]) {
+  return {
+    kind: "trade",
+    terminal,
+    epoch: big(epoch),
+    seq: big(seq),
+    time_utc_msc: big(timeUtcMsc),
+    what,
+    recovered,
+    record,
   };
 }

@@ -4,6 +4,7 @@ The commands as processes: their exit codes, their one line, their end.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import socket
@@ -16,6 +17,7 @@ from bridge.cli import main
 from bridge.config import init_config
 from bridge.model.tick import MqlTick
 from bridge.relay import app as relay_app
+from bridge.sim.ledger import SqliteLedger
 from bridge.sim.tickfile import read_ticks, symbol_from_filename, write_ticks
 from tests.support.processes import FREE_PORTS, Bridge, run_bridge
 
@@ -397,8 +399,9 @@ def test_a_simulated_terminal_counts_its_connections_over_restarts(home, relay):
         with Bridge("sim", home=home) as sim:
             sim.err_line("logged on")
             sim.kill()
-        identity = json.loads((home / "data" / "sim" / "demo" / "identity.json").read_text())
-        counters.append((identity["incarnation"], identity["connection_counter"]))
+        (path,) = (home / "data" / "sim" / "demo").glob("ledger-*.sqlite")
+        with contextlib.closing(SqliteLedger(path)) as ledger:
+            counters.append((ledger.incarnation, ledger.connection_counter))
 
     (first, one), (second, two) = counters
     assert first == second

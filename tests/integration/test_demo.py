@@ -29,6 +29,13 @@ CHECKS = [
     "link_cut_and_healed",
     "relay_killed_and_restarted",
     "late_subscriber_consistent",
+    "order_filled",
+    "order_rejected_by_the_broker",
+    "order_denied_by_the_bridge",
+    "retry_answered_without_a_trade",
+    "lost_answer_resolved",
+    "position_closed",
+    "no_order_twice",
     "relay_stops_in_order",
 ]
 
@@ -107,6 +114,10 @@ def test_every_claim_holds_for_files_at_full_speed(tmp_path, places):
     assert told["latency_us"]["samples"] > 0
     assert 0 < told["latency_us"]["p50"] <= told["latency_us"]["p99"]
     assert told["duration_s"] > 0
+    orders = told["orders"]
+    # The link may be cut before the terminal has the order: then it is DENIED for good.
+    assert orders.pop("done") + orders.pop("denied") == 4
+    assert orders == {"rejected": 1, "unknown": 0, "duplicates": 0, "resolved": 1, "replayed": 1}
     assert left_behind(places) == []
 
 

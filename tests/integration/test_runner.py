@@ -15,7 +15,7 @@ from bridge.model.record import Cursor, check_records, unpack_records
 from bridge.model.symbol import SymbolSpec
 from bridge.model.tick import MqlTick
 from bridge.sim.feed import ReplayFeed
-from bridge.sim.identity import IdentityFile
+from bridge.sim.ledger import SqliteLedger
 from bridge.sim.link import Direction, Link
 from bridge.sim.market import Market
 from bridge.sim.runner import TerminalThread, run_terminal
@@ -298,21 +298,24 @@ def test_a_permission_taken_away_is_told():
 
 
 def test_counters_are_on_the_disk_before_the_relay_sees_them(tmp_path):
-    file = IdentityFile(tmp_path / "identity.json")
-    identity = file.load()
+    path = tmp_path / "ledger.sqlite"
+    ledger = SqliteLedger(path)
+    first = ledger.connection_counter
     core = make_core(
-        incarnation=identity.incarnation,
-        connection_counter=identity.connection_counter,
-        commit_counter=file.commit,
+        incarnation=ledger.incarnation,
+        connection_counter=ledger.connection_counter,
+        commit_counter=ledger.commit_counter,
     )
     with MinimalRelay() as relay, Link(relay.port) as link, TerminalThread(core, link.port):
         relay.wait_for(lambda: len(relay.hellos) == 1)
         link.cut()
         relay.wait_for(lambda: len(relay.hellos) == 2)
+    ledger.close()
 
-    assert [1, 2] == [hello.connection_counter for hello in relay.hellos]
-    assert {identity.incarnation} == {hello.incarnation for hello in relay.hellos}
-    assert 2 <= IdentityFile(tmp_path / "identity.json").load().connection_counter
+    assert [first + 1, first + 2] == [hello.connection_counter for hello in relay.hellos]
+    assert {ledger.incarnation} == {hello.incarnation for hello in relay.hellos}
+    with contextlib.closing(SqliteLedger(path)) as again:
+        assert first + 2 <= again.connection_counter
 
 
 def test_what_a_feed_raises_comes_out_of_join():

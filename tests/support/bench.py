@@ -15,7 +15,7 @@ from bridge.relay.rings import RingBudget
 from bridge.relay.terminals import Terminal
 from bridge.wire.messages import Hello, Stream, Subscribe, TerminalState, pack_message
 from bridge.wire.protocol import Run, Ticks
-from bridge.wire.spec import Capability
+from bridge.wire.spec import Capability, TradingState
 from tests.support.terminal import make_hello, records_of
 
 SECOND = 1_000_000
@@ -50,6 +50,7 @@ class FakeLink:
         self.capabilities = int(Capability.TICKS | Capability.READS)
         self.rtt_us = None
         self.last_received_us = 0
+        self.busy_until_us = 0
         self.sent: list = []
         self.accepted: str | None = None
         self.closed: tuple[int, str, int] | None = None
@@ -63,8 +64,9 @@ class FakeLink:
     def taken(self, seq, size, now_us):
         self.acknowledged.append((seq, size))
 
-    def accept(self, alias, now_us):
+    def accept(self, alias, now_us, trading_state=TradingState.ACTIVE, event_cursor=None):
         self.accepted = alias
+        self.welcome = (trading_state, event_cursor)
 
     def close(self, code, text, retry_after_ms=0):
         self.closed = (code, text, retry_after_ms)

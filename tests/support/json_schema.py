@@ -30,13 +30,19 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _is_same(item: Any, value: Any) -> bool:
+    # Python's False equals 0; JSON's does not.
+    return bool(item == value) and isinstance(item, bool) == isinstance(value, bool)
+
+
 #: Whether a value keeps a rule that looks at nothing but the value itself.
 _RULES: dict[str, Callable[[Any, Any], bool]] = {
     "type": _is_type,
     "const": lambda rule, value: value == rule and type(value) is type(rule),
-    "enum": lambda rule, value: value in rule,
+    "enum": lambda rule, value: any(_is_same(item, value) for item in rule),
     "minimum": lambda rule, value: not _is_number(value) or value >= rule,
     "maximum": lambda rule, value: not _is_number(value) or value <= rule,
+    "exclusiveMinimum": lambda rule, value: not _is_number(value) or value > rule,
     "exclusiveMaximum": lambda rule, value: not _is_number(value) or value < rule,
     "minLength": lambda rule, value: not isinstance(value, str) or len(value) >= rule,
     "maxLength": lambda rule, value: not isinstance(value, str) or len(value) <= rule,
@@ -46,6 +52,8 @@ _RULES: dict[str, Callable[[Any, Any], bool]] = {
     "required": lambda rule, value: not isinstance(value, dict) or set(rule) <= set(value),
     "anyOf": lambda rule, value: any(not problems(part, value) for part in rule),
     "oneOf": lambda rule, value: sum(not problems(part, value) for part in rule) == 1,
+    "allOf": lambda rule, value: all(not problems(part, value) for part in rule),
+    "not": lambda rule, value: bool(problems(rule, value)),
     **dict.fromkeys(
         ("$schema", "$id", "title", "description", "default"), lambda _rule, _value: True
     ),

@@ -5,6 +5,7 @@ Every process is checked at its end: no traceback on stderr, ever.
 
 from __future__ import annotations
 
+import locale
 import os
 import queue
 import signal
@@ -17,8 +18,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, NamedTuple, Self
 
+from tests.support.press import FLAGS, press
+
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_S = 30.0
+#: Of what a program writes into a pipe: on Windows that of the system, code page 1252 or so.
+ENCODING = locale.getpreferredencoding(False) if sys.platform == "win32" else "utf-8"
 FREE_PORTS = (
     "--terminal-endpoint=tcp://127.0.0.1:0",
     "--request-endpoint=tcp://127.0.0.1:0",
@@ -54,8 +59,6 @@ class Process:
         self, command: Sequence[str], env: Mapping[str, str], cwd: Path | None = None
     ) -> None:
         self._command = " ".join(command)
-        # A group of its own on Windows: only so can Ctrl-Break be sent to it alone.
-        flags = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
         self.process = subprocess.Popen(
             command,
             cwd=cwd or ROOT,
@@ -63,7 +66,7 @@ class Process:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            creationflags=flags,
+            creationflags=FLAGS,
         )
         assert self.process.stdout is not None
         assert self.process.stderr is not None
@@ -84,9 +87,12 @@ class Process:
 
     def interrupt(self) -> None:
         """
-        Ctrl-C, or what comes nearest to it for a process in a group of its own.
+        Ctrl-C.
         """
-        self.process.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signal.SIGINT))
+        if sys.platform == "win32":
+            press(self.process.pid, "c")
+        else:
+            self.process.send_signal(signal.SIGINT)
 
     def close_out(self) -> None:
         """
@@ -176,7 +182,7 @@ class _Lines:
         for line in self._pipe:
             if self._closing:
                 break
-            text = line.decode("utf-8", "replace").rstrip("\r\n")
+            text = line.decode(ENCODING, "replace").rstrip("\r\n")
             self._lines.append(text)
             self._new.put(text)
         self._new.put(None)

@@ -33,6 +33,7 @@ class ScriptedRelay:
     ``model`` may be changed between requests through ``run``. Leaving the block stops it.
 
     ``mute``: methods that get no answer. ``wrong``: replies to send instead, by method.
+    ``answers``: the same by the whole request; ``None`` is no answer, ``bytes`` the very frame.
     ``beat_s``: how often ``relay`` is published, ``None`` for never. ``synced``: whether
     barriers are published. ``options`` are those of the XPUB socket.
     """
@@ -42,6 +43,7 @@ class ScriptedRelay:
         self._options = options or {}
         self.mute: set[str] = set()
         self.wrong: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+        self.answers: dict[str, Callable[[dict[str, Any]], dict[str, Any] | bytes | None]] = {}
         self.beat_s: float | None = 0.1
         self.synced = True
         #: what was received, in order; read it through ``wait_for``
@@ -195,13 +197,22 @@ class ScriptedRelay:
     def _answer(self, frames: list[bytes]) -> None:
         request = msgpack.unpackb(frames[-1])
         self.requests.append(request)
-        method, params = request["method"], request["params"]
+        method, params = request["method"], request.get("params", {})
         if method in self.mute:
             return
         reply: dict[str, Any] = {"v": 1, "id": request["id"], "ok": True}
         try:
             answer = self.wrong.get(method)
-            if answer is not None:
+            scripted = self.answers.get(method)
+            if scripted is not None:
+                said = scripted(request)
+                if said is None:
+                    return
+                if isinstance(said, bytes):
+                    self._router.send_multipart([*frames[:-1], said])
+                    return
+                reply["result"] = said
+            elif answer is not None:
                 reply["result"] = answer(params)
             else:
                 reply["result"] = self.model.answer(method, params)

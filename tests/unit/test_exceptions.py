@@ -12,6 +12,10 @@ from bridge.exceptions import (
     InvalidRequest,
     LocalProtocolError,
     NotAvailable,
+    OrderDenied,
+    OrderError,
+    OrderRejected,
+    OrderUnknown,
     ProtocolError,
     RelayUnreachable,
     RemoteProtocolError,
@@ -93,6 +97,9 @@ def test_whose_fault_it_is_can_be_told_apart():
         (UnknownSymbol, "UNKNOWN_SYMBOL", "terminal"),
         (DeadlineExceeded, "DEADLINE_EXCEEDED", "relay"),
         (NotAvailable, "NOT_AVAILABLE", "relay"),
+        (OrderRejected, "REJECTED", "trade_server"),
+        (OrderDenied, "DENIED", "relay"),
+        (OrderUnknown, "UNKNOWN", "relay"),
     ],
 )
 def test_each_request_error_has_its_code_and_hop(kind, code, hop):
@@ -105,3 +112,11 @@ def test_an_instance_may_name_another_hop_and_leaves_its_class_alone():
     DeadlineExceeded("slow", hop="terminal", code="SLOW")
 
     assert ("DEADLINE_EXCEEDED", "relay") == (DeadlineExceeded.code, DeadlineExceeded.hop)
+
+
+def test_the_error_of_an_order_has_its_identity_and_everything_that_is_known():
+    error = OrderUnknown("lost", client_id="me", client_order_id="7", result="r", hint="ask")
+
+    assert "[relay] UNKNOWN: lost (ask)" == str(error)
+    assert ("me", "7", "r") == (error.client_id, error.client_order_id, error.result)
+    assert isinstance(error, OrderError)

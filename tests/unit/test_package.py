@@ -21,6 +21,13 @@ def test_every_exception_and_the_promised_names_are_exported():
         "Tick",
         "Gap",
         "TickFlag",
+        "AccountInfo",
+        "CheckResult",
+        "DealInfo",
+        "OrderInfo",
+        "OrderResult",
+        "PositionInfo",
+        "TradeEvent",
         "__version__",
         *exceptions.__all__,
     }

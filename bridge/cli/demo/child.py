@@ -25,14 +25,17 @@ _LOG_LINES: Final = 5
 
 class RelayChild:
     """
-    ``bridge run`` with a home of its own. The caller **must** ``close`` it.
+    ``bridge run`` with a home of its own. The caller **must** ``close`` it. ``trading``:
+    settings of the terminal's section ``trading``.
 
     The first start takes free ports; every later one binds the same, as a supervisor that
     restarts a relay would.
     """
 
-    def __init__(self, home: Path, alias: str) -> None:
+    def __init__(self, home: Path, alias: str, **trading: object) -> None:
         self.home = home
+        prefix = f"BRIDGE_TERMINALS_{alias.upper()}_TRADING"
+        self._trading = {f"{prefix}_{name.upper()}": str(value) for name, value in trading.items()}
         self.starts = 0
         self.kills = 0
         self._endpoints: dict[str, str] = {}
@@ -134,7 +137,7 @@ class RelayChild:
     def _environment(self) -> dict[str, str]:
         # The user's own settings are for the user's own relay.
         kept = {name: value for name, value in os.environ.items() if not _is_ours(name)}
-        return {**kept, "BRIDGE_HOME": str(self.home)}
+        return {**kept, "BRIDGE_HOME": str(self.home), **self._trading}
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> ControlFile:
         deadline = time.monotonic() + _START_S

@@ -150,6 +150,9 @@ class ExpertTerminal:
     def reconnects(self) -> int:
         return max(0, self._link.connections - 1)
 
+    def tags(self) -> list[str] | None:
+        return None
+
     def check(self) -> None:
         if self._error is not None:
             raise self._error

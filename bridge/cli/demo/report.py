@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-__all__ = ["Check", "Late", "Latency", "Report", "percentile"]
+__all__ = ["Check", "Late", "Latency", "Orders", "Report", "percentile"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -48,6 +48,25 @@ class Late:
     consistent: bool
 
 
+@dataclasses.dataclass(slots=True)
+class Orders:
+    """
+    How the orders ended, each counted once by its last outcome.
+
+    ``unknown``: of which nobody can tell in the end. ``duplicates``: orders at the broker
+    beyond one for each of ours. ``resolved``: without an answer at first and found out later.
+    ``replayed``: answered from the journal, nothing was sent.
+    """
+
+    done: int = 0
+    rejected: int = 0
+    denied: int = 0
+    unknown: int = 0
+    duplicates: int = 0
+    resolved: int = 0
+    replayed: int = 0
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Report:
     """
@@ -72,6 +91,7 @@ class Report:
     digest_received: str
     latency: Latency
     late: Late | None
+    orders: Orders
     duration_s: float
     checks: Sequence[Check]
 
@@ -103,6 +123,7 @@ class Report:
             "digest_received": self.digest_received,
             "latency_us": dataclasses.asdict(self.latency),
             "late_subscriber": None if self.late is None else dataclasses.asdict(self.late),
+            "orders": dataclasses.asdict(self.orders),
             "duration_s": round(self.duration_s, 3),
             "checks": [dataclasses.asdict(check) for check in self.checks],
         }

@@ -8,7 +8,7 @@ the middle of the stream at any speed.
     40 %  the relay is killed while ticks are being sent, and started again
     70 %  a second subscriber joins while ticks go on
     80 %  the link is cut again
-   100 %  everybody has everything
+   100 %  everybody has everything; then orders are sent (``orders``)
 
 Before each of them the subscriber has caught up, so that what is lost afterwards was lost
 there. Behind it ticks go on: what the market does during an outage is part of the claim.
@@ -23,7 +23,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from bridge.cli.demo.audience import Subscriber, compare_late, latency
-from bridge.cli.demo.report import Check, Late, Report
+from bridge.cli.demo.orders import OrderSteps
+from bridge.cli.demo.report import Check, Late, Orders, Report
 from bridge.cli.demo.show import Show
 from bridge.cli.demo.source import Expected, TickSource, combined
 from bridge.cli.demo.stage import ALIAS, Stage
@@ -76,6 +77,7 @@ class Scenario:
         self._stage: Stage
         self._subscriber: Subscriber | None = None
         self._late: Subscriber | None = None
+        self._orders: OrderSteps | None = None
         self._cuts = 0
         self._failed: list[Check] = []
         self._started = time.monotonic()
@@ -135,6 +137,9 @@ class Scenario:
         self._break(stage, "link cut", self._cut, until=self._total)
         self._play_until(stage, self._total)
         self._wait("the late subscriber has everything", self._late_has_everything)
+        self._orders = stage.orders()
+        if self._orders is not None:
+            self._orders.run(self._show.say)
 
     def _play_until(self, stage: Stage, count: int) -> None:
         if count > stage.played:
@@ -268,7 +273,7 @@ class Scenario:
     # --- the end ----------------------------------------------------------------------------
 
     def _report(self, stage: Stage) -> Report:
-        first, late = self._subscriber, self._late
+        first, late, orders = self._subscriber, self._late, self._orders
         if first is None:
             raise AssertionError("a report without a subscriber")
         for subscriber in filter(None, (first, late)):
@@ -295,12 +300,14 @@ class Scenario:
             digest_received=combined(got),
             latency=latency(stage.send_times, first),
             late=compared,
+            orders=Orders() if orders is None else orders.orders,
             duration_s=time.monotonic() - self._started,
             checks=[
                 *self._failed,
                 *self._tick_checks(first, got),
                 *self._fault_checks(stage, reconnects),
                 _late_check(compared),
+                *(() if orders is None else orders.checks),
                 stopped,
             ],
         )

@@ -21,12 +21,13 @@ from typing import Self
 from bridge.cli.demo.audience import SendTimes, Subscriber
 from bridge.cli.demo.child import RelayChild
 from bridge.cli.demo.expert import ExpertTerminal
+from bridge.cli.demo.orders import MAX_VOLUME, SETTLE_MS, OrderSteps
 from bridge.cli.demo.source import TickSource
 from bridge.cli.demo.terminals import ALIAS, DemoTerminal, SimulatedTerminal
 from bridge.config import split_endpoint
 from bridge.logs import configure_logging
 from bridge.model.tick import MqlTick
-from bridge.sim.link import Link
+from bridge.sim.link import Direction, Link
 
 __all__ = ["ALIAS", "Stage"]
 
@@ -66,7 +67,9 @@ class Stage:
             # What client and terminal say is for whoever looks for a reason afterwards.
             nowhere = io.StringIO()
             stack.enter_context(configure_logging("info", self.home / "demo", stream=nowhere))
-            self.relay = RelayChild(self.home, ALIAS)
+            self.relay = RelayChild(
+                self.home, ALIAS, enabled="true", max_volume=MAX_VOLUME, settle_ms=SETTLE_MS
+            )
             stack.callback(self.relay.close)
             self._exit = stack.pop_all()
         self._put_first_ticks()
@@ -106,6 +109,20 @@ class Stage:
     @property
     def playing(self) -> bool:
         return self.terminal.playing
+
+    def orders(self) -> OrderSteps | None:
+        """
+        Return the orders to send, ``None`` when the terminal does not trade.
+        """
+        if self.terminal.tags() is None:
+            return None
+        return OrderSteps(
+            self.relay.endpoints["request"],
+            ALIAS,
+            self.symbols[0],
+            lambda: self.terminal.tags() or [],
+            lambda: self.link.cut_after(1, Direction.TO_RELAY),
+        )
 
     def end_terminal(self) -> None:
         """

@@ -6,6 +6,7 @@ Both take parts of the ticks to play, and tell how far they are. ``Stage`` has o
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, Protocol
@@ -15,6 +16,8 @@ from bridge.config import load_key
 from bridge.exceptions import BridgeError
 from bridge.model.symbol import SymbolSpec
 from bridge.model.tick import MqlTick
+from bridge.sim.account import account_record
+from bridge.sim.exchange import Exchange
 from bridge.sim.feed import Feed
 from bridge.sim.link import Link
 from bridge.sim.market import Market
@@ -90,6 +93,12 @@ class DemoTerminal(Protocol):
         """
         ...
 
+    def tags(self) -> list[str] | None:
+        """
+        Return the comments of all orders that its broker ever took; ``None``: it does not trade.
+        """
+        ...
+
     def check(self) -> None:
         """
         Make sure that it still runs.
@@ -129,6 +138,7 @@ class SimulatedTerminal:
         self._speed = speed
         self._send_times = send_times
         self._market = Market(specs)
+        self._exchange = Exchange(self._market, account=account_record(ACCOUNT))
         self._feed: Feed | None = None
         self._trigger: tuple[int, Callable[[], None]] | None = None
         self._started: TerminalThread | None = None
@@ -140,6 +150,7 @@ class SimulatedTerminal:
             account=ACCOUNT,
             market=self._market,
             incarnation=secrets.token_bytes(16),
+            exchange=self._exchange,
         )
         self._started = TerminalThread(core, link.port, on_sent=self._sent)
         self._thread.start()
@@ -171,6 +182,20 @@ class SimulatedTerminal:
     @property
     def reconnects(self) -> int:
         return self._thread.reconnects
+
+    def tags(self) -> list[str] | None:
+        found: list[str] = []
+        done = threading.Event()
+
+        def look() -> None:
+            # In the terminal's thread, to which its broker belongs.
+            found.extend(self._exchange.ledger().tags.values())
+            done.set()
+
+        self._thread.call_soon(look)
+        if not done.wait(LOGON_S):
+            raise BridgeError("the simulated terminal does not answer")
+        return found
 
     def check(self) -> None:
         try:

@@ -11,17 +11,24 @@ from hypothesis import strategies as st
 
 from bridge.bus import bodies
 from bridge.bus.bodies import (
+    AccountBody,
     BulkBody,
+    PositionBody,
     RelayBody,
     StatusBody,
     StatusEvent,
     Tail,
+    TradeBody,
+    TradeKind,
     pack_body,
+    read_account,
     read_bulk,
     read_epoch_seq,
+    read_position,
     read_relay,
     read_status,
     read_tick,
+    read_trade,
 )
 from bridge.model.record import RECORD_SIZE, TickRecord, pack_record
 from bridge.model.tick import MqlTick
@@ -38,7 +45,16 @@ RECORDS = st.builds(
     flags=st.integers(0, 2**16 - 1),
     utc_offset_min=st.integers(-(2**15), 2**15 - 1),
 )
-READERS = [read_tick, read_bulk, read_status, read_relay, read_epoch_seq]
+READERS = [
+    read_tick,
+    read_bulk,
+    read_status,
+    read_trade,
+    read_account,
+    read_position,
+    read_relay,
+    read_epoch_seq,
+]
 
 
 def fixed(record: TickRecord) -> bytes:
@@ -136,6 +152,9 @@ GOOD = {
     read_tick: [7, 41, 1_546_383_600_078, 1.1, 1.2, 0.0, 0.0, 6, 120],
     read_bulk: [1, 2, "EURUSD", 3, 8, 0, b""],
     read_status: [1, 2, 1_546_376_400_000, "GAP", {}],
+    read_trade: [1, 2, 1_546_376_400_000, str(TradeKind.DEAL), False, {}],
+    read_account: [1, 2, 1_546_376_400_000, {}],
+    read_position: [1, 2, 1_546_376_400_000, []],
     read_relay: [1, 2, 1_546_376_400_000, [["relay", 1, 2]]],
 }
 
@@ -150,6 +169,31 @@ def test_a_field_of_the_wrong_type_is_a_value_error(reader, wrong) -> None:
             continue
         with pytest.raises(ValueError):
             reader(pack_body(*fields[:place], wrong, *fields[place + 1 :]))
+
+
+def test_kinds_of_events_equal_their_values() -> None:
+    assert [kind.value for kind in TradeKind] == [kind.name for kind in TradeKind]
+
+
+def test_a_trade_body_is_read() -> None:
+    expected = TradeBody(1, 2**60, 1_546_376_400_000, "DEAL", True, {"ticket": 2**64 - 1})
+
+    assert expected == read_trade(pack_body(*expected))
+    assert expected == read_trade(pack_body(*expected, "appended later"))
+
+
+def test_an_account_and_positions_are_read() -> None:
+    account = AccountBody(1, 2, 3, {"balance": 1.5})
+    positions = PositionBody(1, 2, 3, [{"ticket": 7}, {"ticket": 8}])
+
+    assert account == read_account(pack_body(*account, "later"))
+    assert positions == read_position(pack_body(*positions, "later"))
+
+
+@pytest.mark.parametrize("positions", [[1], [[]], [None], [{}, 1]])
+def test_a_position_that_is_no_map_is_a_value_error(positions) -> None:
+    with pytest.raises(ValueError):
+        read_position(pack_body(1, 2, 3, positions))
 
 
 @pytest.mark.parametrize(

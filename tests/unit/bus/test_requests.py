@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from bridge.bus.codec import Encoding, decode, encode
 from bridge.bus.requests import (
+    CONTROL_PARAMS,
     PARAMS,
+    TRADING_METHODS,
     ControlMethod,
     EmptyParams,
     ErrorName,
@@ -19,11 +21,9 @@ from bridge.bus.requests import (
     Method,
     ReplayParams,
     Request,
-    SnapshotParams,
-    SymbolParams,
-    SymbolsParams,
-    SyncParams,
     error_map,
+    identity_of,
+    validate_control_params,
     validate_params,
     validate_request,
 )
@@ -72,6 +72,23 @@ GOOD_PARAMS = {
     Method.SNAPSHOT: {"topics": ["relay", "tick/demo/EURUSD"], "wait_ms": 0},
     Method.SYNC: {"nonce": "n0nce_-Z"},
     Method.REPLAY: {"topic": "relay", "epoch": 2**32 - 1, "first": 0, "last": 2**64 - 1},
+    Method.ORDER_SEND: {"action": 1, "symbol": "EURUSD", "volume": 0.1, "type": 0},
+    Method.ORDER_CHECK: {"action": 1, "symbol": "EURUSD", "volume": 500.0, "type": 1},
+    Method.ORDER_MODIFY: {"order": 7, "price": 1.5, "stoplimit": 1.4, "type_time": 0},
+    Method.POSITION_MODIFY: {"position": 7, "sl": 0.0, "tp": 1.5},
+    Method.POSITION_CLOSE: {"position": 7, "volume": 0.1, "deviation": 0, "comment": ""},
+    Method.POSITION_CLOSE_BY: {"position": 7, "position_by": 8},
+    Method.ORDER_CANCEL: {"order": 7},
+    Method.CLOSE_ALL: {"symbol": "EURUSD", "magic": 0, "positions": True, "orders": True},
+    Method.ORDER_STATUS: {"client_id": "ma-cross", "client_order_id": "1"},
+    Method.POSITIONS: {"symbol": "EURUSD", "magic": 2**64 - 1, "ticket": 7},
+    Method.ORDERS: {},
+    Method.ACCOUNT: {},
+}
+GOOD_CONTROL_PARAMS = {
+    ControlMethod.HALT: {"reducing": True, "reason": "news"},
+    ControlMethod.RESUME: {},
+    ControlMethod.ORDER_RESOLVE: {"command_id": "a/b/7", "executed": True, "evidence": "seen"},
 }
 
 
@@ -206,7 +223,7 @@ def test_good_parameters_are_taken(method: Method) -> None:
     actual = validate_params(method, GOOD_PARAMS[method])
 
     assert type(actual) is PARAMS[method]
-    assert GOOD_PARAMS[method] == actual.model_dump()
+    assert GOOD_PARAMS[method] == actual.model_dump(exclude_unset=True)
 
 
 def test_defaults() -> None:
@@ -285,8 +302,8 @@ def test_an_unknown_parameter_is_named(method: Method, field: str) -> None:
     ],
 )
 def test_a_missing_parameter_is_named(method: Method, field: str) -> None:
-    params = {name: value for name, value in GOOD_PARAMS[method].items() if name != field}
-    error = refusal(validate_params, method, params)
+    good = GOOD_PARAMS[method]
+    error = refusal(validate_params, method, {name: good[name] for name in good if name != field})
 
     assert (f"params.{field}", "field required") == (error.field, error.message)
 
@@ -296,6 +313,61 @@ def test_any_map_is_parameters_or_an_invalid_request(params, method) -> None:
     error = outcome(validate_params, method, params)
 
     assert error is None or error.field.startswith("params.")
+
+
+# --- control -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", CONTROL_PARAMS)
+def test_good_parameters_of_control_methods_are_taken(method: ControlMethod) -> None:
+    actual = validate_control_params(method, GOOD_CONTROL_PARAMS[method])
+
+    assert type(actual) is CONTROL_PARAMS[method]
+    assert GOOD_CONTROL_PARAMS[method] == actual.model_dump(exclude_unset=True)
+
+
+@pytest.mark.parametrize("method", CONTROL_PARAMS)
+def test_every_parameter_of_control_methods_survives_anything(method: ControlMethod) -> None:
+    for field in CONTROL_PARAMS[method].model_fields:
+        for value in ANYTHING:
+            params = {**GOOD_CONTROL_PARAMS[method], field: value}
+            error = outcome(validate_control_params, method, params)
+
+            assert error is None or error.field.startswith(f"params.{field}")
+
+
+def test_control_methods_without_parameters_look_at_none() -> None:
+    assert EmptyParams() == validate_control_params(ControlMethod.STOP, {"any": "thing"})
+
+
+def test_a_halt_is_a_full_one_unless_it_says_otherwise() -> None:
+    actual = validate_control_params(ControlMethod.HALT, {})
+
+    assert (False, "") == (actual.reducing, actual.reason)
+
+
+# --- identity ----------------------------------------------------------------------------
+
+
+def test_an_identity_is_both_names() -> None:
+    request = Request(id=1, method="order_send", client_id="a", client_order_id="b")
+
+    assert ("a", "b") == identity_of(request)
+
+
+@pytest.mark.parametrize("field", ["client_id", "client_order_id"])
+def test_a_missing_part_of_an_identity_is_named(field: str) -> None:
+    names = {"client_id": "a", "client_order_id": "b", field: None}
+    error = refusal(identity_of, Request(id=1, method="order_send", **names))
+
+    assert (field, "required with order_send") == (error.field, error.message)
+
+
+def test_what_may_trade_is_known() -> None:
+    reads = {Method.ORDER_CHECK, Method.ORDER_STATUS, Method.POSITIONS, Method.ORDERS}
+    market = {name for name in Method if PARAMS[name].__module__ == "bridge.bus.requests"}
+
+    assert set(Method) == TRADING_METHODS | reads | market | {Method.ACCOUNT}
 
 
 # --- what JSON cannot carry as a number --------------------------------------------------
@@ -365,17 +437,6 @@ def test_an_error_of_the_relay_is_the_default() -> None:
 @pytest.mark.parametrize("names", [ErrorName, Hop, Method, ControlMethod])
 def test_names_equal_their_values(names) -> None:
     assert [name.value.upper() for name in names] == [name.name for name in names]
-
-
-def test_models_are_the_documented_ones() -> None:
-    assert {
-        EmptyParams,
-        SymbolsParams,
-        SymbolParams,
-        SnapshotParams,
-        SyncParams,
-        ReplayParams,
-    } == set(PARAMS.values())
 
 
 def test_nan_is_in_no_field() -> None:

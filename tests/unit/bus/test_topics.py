@@ -14,14 +14,17 @@ from bridge.bus.topics import (
     RELAY,
     TOPIC_MAX,
     Topic,
+    account_topic,
     bulk_topic,
     exact,
     join_message,
     parse_topic,
+    position_topic,
     split_message,
     status_topic,
     sync_topic,
     tick_topic,
+    trade_topic,
 )
 
 #: Every text that UTF-8 can carry and a symbol may be: no control characters, not empty.
@@ -37,6 +40,9 @@ def test_builders_and_parser_agree() -> None:
     expected = {
         tick_topic("demo", "EURUSD.r"): Topic("tick", "demo", "EURUSD.r"),
         bulk_topic("demo"): Topic("ticks", "demo"),
+        trade_topic("demo"): Topic("trade", "demo"),
+        account_topic("demo"): Topic("account", "demo"),
+        position_topic("demo"): Topic("position", "demo"),
         status_topic("ftmo-1"): Topic("status", "ftmo-1"),
         sync_topic(nonce): Topic("sync", nonce=nonce),
         RELAY: Topic("relay"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from bridge.cli import read
-from bridge.client.models import RelayStatus
+from bridge.client.models import RelayStatus, TradingStatus
 from bridge.exceptions import InvalidRequest, TerminalUnavailable
 from bridge.model.tick import Tick
 
@@ -47,6 +47,41 @@ def test_the_status_for_people():
         "tick/a/EURUSD  streaming    9      4  no          -",
         "tick/a/X       failed       0      0  no          no such symbol",
     ]
+
+
+@pytest.mark.parametrize(
+    ("trading", "lines"),
+    [
+        ({"enabled": False, "state": "ACTIVE"}, []),
+        (
+            {"enabled": True, "state": "ACTIVE", "open_orders": 1, "unresolved": ["me/1"]},
+            [
+                "TRADING  ENABLED  STATE   OPEN ORDERS  WAITING  BEING FOUND OUT  REASON",
+                "a        yes      ACTIVE            1        0  me/1             -",
+            ],
+        ),
+        (
+            {"enabled": True, "state": "HALTED", "reason": "news"},
+            [
+                "TRADING  ENABLED  STATE   OPEN ORDERS  WAITING  BEING FOUND OUT  REASON",
+                "a        yes      HALTED            0        0  -                news",
+            ],
+        ),
+        (
+            {"enabled": False, "state": "HALTED"},
+            [
+                "TRADING  ENABLED  STATE   OPEN ORDERS  WAITING  BEING FOUND OUT  REASON",
+                "a        no       HALTED            0        0  -                -",
+            ],
+        ),
+    ],
+)
+def test_the_state_of_trading_is_shown_where_there_is_some(trading, lines):
+    told = STATUS.model_copy(update={"trading": [TradingStatus(alias="a", **trading)]})
+    text = read.status_text(told).splitlines()
+
+    assert lines == text[8 : 8 + len(lines)]
+    assert ("TRADING" in "".join(text)) == bool(lines)
 
 
 def test_a_terminal_that_is_asked_for_has_to_be_there():

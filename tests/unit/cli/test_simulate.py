@@ -91,3 +91,39 @@ def test_it_ends_after_its_time(file, capsys, arguments):
     said = capsys.readouterr()
     assert (code, said.out) == (0, "")
     assert "simulated terminal stopped" in said.err
+
+
+def folder_of(home):
+    folder = home / "data" / "sim" / "demo"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("ledger-5000001.sqlite", []),
+        ("broker-5000001.bin", []),
+        ("ledger-5000002.sqlite", ["--netting"]),
+        ("broker-5000002.bin", ["--netting"]),
+    ],
+)
+def test_a_damaged_file_is_named_and_kept(home, capsys, name, options):
+    path = folder_of(home) / name
+    path.write_bytes(b"damaged" * 1000)
+
+    code = main(["sim", "--symbols", "1", "--seconds", "1", *options])
+
+    assert code != 0
+    assert name in capsys.readouterr().err
+    assert b"damaged" * 1000 == path.read_bytes()
+
+
+def test_an_account_of_each_mode_has_files_of_its_own(home):
+    folder = folder_of(home)
+    for options in ([], ["--netting"]):
+        assert main(["sim", "--symbols", "1", "--seconds", "0.1", *options]) == 0
+
+    assert ["ledger-5000001.sqlite", "ledger-5000002.sqlite"] == sorted(
+        path.name for path in folder.glob("ledger-*.sqlite")
+    )

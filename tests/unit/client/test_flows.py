@@ -300,7 +300,7 @@ def test_a_replay_of_no_topic(driver):
 )
 def test_a_silence_is_explained_as_well_as_it_can_be(driver, relay, told, hop, text):
     relay.terminals = [{"alias": "demo", "state": "connected", **told}]
-    error = driver.run(driver.calls.explain_silence("EURUSD", 30.0))
+    error = driver.run(driver.calls.explain_silence("tick of EURUSD", 30.0))
 
     assert isinstance(error, DeadlineExceeded)
     assert "no tick of EURUSD for 30 s" in str(error)
@@ -313,7 +313,7 @@ def test_a_silence_of_the_relay_is_the_relays(driver, relay):
         raise DeadlineExceeded("it did not answer", hop="relay", hint="look")
 
     relay.answer = answer
-    error = driver.run(driver.calls.explain_silence("EURUSD", 30.0))
+    error = driver.run(driver.calls.explain_silence("tick of EURUSD", 30.0))
 
     assert "[relay] DEADLINE_EXCEEDED: no tick of EURUSD for 30 s: it did not answer (look)" == str(
         error
@@ -322,6 +322,6 @@ def test_a_silence_of_the_relay_is_the_relays(driver, relay):
 
 def test_a_terminal_that_is_configured_no_more(relay):
     driver = Driver(relay, "gone")
-    error = driver.run(driver.calls.explain_silence("EURUSD", 30.0))
+    error = driver.run(driver.calls.explain_silence("tick of EURUSD", 30.0))
 
     assert "'gone' is not connected" in str(error)

@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.bus.codec import decode
-from bridge.bus.requests import ErrorName, Method, validate_params, validate_request
+from bridge.bus.requests import (
+    ErrorName,
+    Method,
+    identity_of,
+    validate_params,
+    validate_request,
+)
 from bridge.client.replies import (
     MalformedReply,
     RateLimited,
@@ -62,6 +68,22 @@ def test_the_relay_accepts_what_we_send(method, params):
         request.valid_for_ms,
     )
     validate_params(method, request.params)
+    assert request.client_order_id is None
+
+
+def test_an_order_carries_its_identity():
+    params = {"order": 5}
+    frame = pack_request(
+        7,
+        "me",
+        Method.ORDER_CANCEL,
+        params,
+        terminal="demo",
+        timeout_s=5.0,
+        client_order_id="run-17",
+    )
+
+    assert ("me", "run-17") == identity_of(validate_request(decode(frame, max_bytes=10_000)))
 
 
 @pytest.mark.parametrize(

@@ -22,11 +22,13 @@ TRANSLATED = {
 
 def public(kind):
     """
-    Return the public names of a class in the order in which they are written.
+    Return the public names of a class and its bases in the order in which they are written.
     """
     return [
         name
-        for name, value in vars(kind).items()
+        for base in kind.__mro__
+        if base.__module__.startswith("bridge.")
+        for name, value in vars(base).items()
         if (not name.startswith("_") or name in {*TRANSLATED, *TRANSLATED.values(), "__del__"})
         and (callable(value) or isinstance(value, property))
     ]
@@ -68,7 +70,7 @@ def test_the_parameters_are_the_same(name):
 def test_all_but_the_iterators_are_awaited(name):
     other = inspect.getattr_static(AsyncClient, name)
 
-    assert inspect.iscoroutinefunction(other) != (name in {"ticks", "events", "terminal"})
+    assert inspect.iscoroutinefunction(other) != (name in {"ticks", "trades", "events", "terminal"})
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])

@@ -8,13 +8,27 @@ import pytest
 from bridge.bus.bodies import BulkBody, RelayBody, StatusBody, Tail, pack_body
 from bridge.client.core import TopicInfo
 from bridge.client.replies import MalformedReply
-from bridge.client.values import Message, event_from, tick_from, value_from
+from bridge.client.trade import AccountInfo, DealInfo, OrderInfo, OrderResult, PositionInfo
+from bridge.client.values import (
+    AccountEvent,
+    Message,
+    PositionEvent,
+    TradeEvent,
+    event_from,
+    tick_from,
+    trade_from,
+    value_from,
+)
 from bridge.model.tick import Gap, Tick
 from tests.support.relay_model import tick_body
 
 TICK = TopicInfo("tick/demo/EURUSD", "tick", "demo", "EURUSD")
 GAP = Gap(TICK.name, 7, 1, 2, "lost")
 EXPECTED = Tick("demo", "EURUSD", 7, 3, 1_600_000_000_003, 4.0, 5.0, 0.0, 7.0, 6, 120, GAP)
+
+TRADE = TopicInfo("trade/demo", "trade", "demo", "")
+ACCOUNT = TopicInfo("account/demo", "account", "demo", "")
+POSITION = TopicInfo("position/demo", "position", "demo", "")
 
 OTHERS = [
     (
@@ -36,6 +50,21 @@ OTHERS = [
         TopicInfo("weather/demo", "", "", ""),
         (1, 2, "rain"),
         Message("weather/demo", 1, 2, [1, 2, "rain"]),
+    ),
+    (
+        TRADE,
+        (1, 2, 3, "DEAL", True, {"ticket": 9}),
+        TradeEvent("demo", 1, 2, 3, "DEAL", True, DealInfo(ticket=9)),
+    ),
+    (
+        ACCOUNT,
+        (1, 2, 3, {"login": 5}),
+        AccountEvent("demo", 1, 2, 3, AccountInfo(login=5)),
+    ),
+    (
+        POSITION,
+        (1, 2, 3, [{"ticket": 7}]),
+        PositionEvent("demo", 1, 2, 3, [PositionInfo(ticket=7)]),
     ),
 ]
 
@@ -84,8 +113,39 @@ def test_a_gap_is_an_event_and_no_tick():
         (OTHERS[3][0], b"\xc0"),
         (OTHERS[3][0], []),
         (TICK, None),
+        (TRADE, [1, 2, 3, "DEAL", False]),
+        (TRADE, [1, 2, 3, "DEAL", 1, {}]),
+        (ACCOUNT, [1, 2, 3, {"balance": 1.0}]),
+        (ACCOUNT, [1, 2, 3, []]),
+        (POSITION, [1, 2, 3, [7]]),
+        (POSITION, [1, 2, 3, [{"symbol": "X"}]]),
     ],
 )
 def test_anything_else_is_a_malformed_reply_that_names_the_topic(info, body):
     with pytest.raises(MalformedReply, match=info.name):
         event_from((info, body, None))
+
+
+@pytest.mark.parametrize(
+    ("kind", "record", "expected"),
+    [
+        ("DEAL", {"ticket": 9}, DealInfo(ticket=9)),
+        ("ORDER", {"ticket": 9}, OrderInfo(ticket=9)),
+        ("ORDER_CLOSED", {"ticket": 9}, OrderInfo(ticket=9)),
+        ("POSITION", {"ticket": 9}, PositionInfo(ticket=9)),
+        ("ORDER_LIFE", {"outcome": "DONE"}, OrderResult(outcome="DONE")),
+        ("VERDICT_CORRECTED", {"outcome": "DONE"}, OrderResult(outcome="DONE")),
+        ("REQUEST", {"ticket": 9}, {"ticket": 9}),
+        ("SOMETHING_NEW", {"a": 1}, {"a": 1}),
+        ("DEAL", {"no": "ticket"}, {"no": "ticket"}),
+    ],
+)
+def test_the_record_of_a_trade_event_has_the_type_of_its_kind(kind, record, expected):
+    event = trade_from((TRADE, pack_body(1, 2, 3, kind, False, record), GAP))
+
+    assert (expected, type(expected), GAP) == (event.record, type(event.record), event.gap)
+
+
+def test_only_trade_events_are_trade_events():
+    assert trade_from((TRADE, None, GAP)) is None
+    assert trade_from((ACCOUNT, pack_body(1, 2, 3, {"login": 5}), None)) is None

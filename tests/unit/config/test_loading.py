@@ -64,6 +64,7 @@ def test_home_may_start_with_a_tilde(monkeypatch, tmp_path):
     assert tmp_path / "b" / "bridge.toml" == default_config_path({"BRIDGE_HOME": "~/b"})
 
 
+@pytest.mark.skipif(os.name == "nt", reason="on Windows every name could be a user's")
 def test_an_unknown_user_is_told_by_the_variable():
     error = error_of(env={"BRIDGE_HOME": "~nobody-of-this-name/b"})
 
@@ -149,6 +150,27 @@ def test_text_of_the_environment_becomes_numbers(write):
 
     assert 0.25 == settings.ticks.linger_after_last_subscriber_s
     assert 7 == settings.terminals["demo"].login
+
+
+def test_what_may_be_traded_comes_from_every_source(write):
+    path = write("[terminals.ftmo-1.trading]\nenabled = true\nsymbols = ['EURUSD']\n")
+    env = {
+        "BRIDGE_TERMINALS_FTMO_1_TRADING_SYMBOLS": "XAUUSD, GBPUSD.r,",
+        "BRIDGE_TERMINALS_FTMO_1_TRADING_MAX_VOLUME": "0.5",
+    }
+
+    settings = load(path, env, {"terminals.ftmo-1.trading.max_open_positions": "3"})
+
+    trading = settings.terminals["ftmo-1"].trading
+    assert {"ftmo-1"} == set(settings.terminals)
+    assert (True, 3) == (trading.enabled, trading.max_open_positions)
+    assert (("XAUUSD", "GBPUSD.r"), 0.5) == (trading.symbols, trading.max_volume)
+
+
+def test_a_terminal_may_be_named_by_what_it_trades_alone(write, tmp_path):
+    settings = load(write("[terminals.demo.trading]\n"), {})
+
+    assert tmp_path / "keys" / "demo.key" == settings.terminals["demo"].key_file
 
 
 def test_a_terminal_of_the_file_is_meant_whatever_its_dashes(write):
@@ -300,6 +322,48 @@ def test_home_gives_way_to_what_is_said_in_the_file(tmp_path):
             "",
             id="terminal that is no table",
         ),
+        pytest.param(
+            "[terminals.demo]\ntrading = true\n",
+            "terminals.demo.trading",
+            "must be a table, as in [terminals.demo.trading]",
+            "",
+            id="trading that is no table",
+        ),
+        pytest.param(
+            "[terminals.demo.trading]\nmax_volum = 1\n",
+            "terminals.demo.trading.max_volum",
+            "unknown setting",
+            "did you mean terminals.demo.trading.max_volume?",
+            id="unknown setting of what may be traded",
+        ),
+        pytest.param(
+            "[terminals.demo.tradng]\nenabled = true\n",
+            "terminals.demo.tradng",
+            "unknown setting",
+            "did you mean terminals.demo.trading?",
+            id="misspelt section below a terminal",
+        ),
+        pytest.param(
+            "[terminals.demo.trading]\nsymbols = 'EURUSD'\n",
+            "terminals.demo.trading.symbols",
+            'must be a list, as in symbols = ["EURUSD", "GBPUSD"]',
+            "",
+            id="text for a list",
+        ),
+        pytest.param(
+            "[terminals.demo.trading]\nsymbols = ['EURUSD', 5]\n",
+            "terminals.demo.trading.symbols",
+            "not 5",
+            "",
+            id="number in a list of text",
+        ),
+        pytest.param(
+            "[terminals.demo.trading]\nmax_volume = nan\n",
+            "terminals.demo.trading.max_volume",
+            "not nan",
+            "",
+            id="not a number",
+        ),
         pytest.param("terminals = []\n", "terminals", "must be a table", "", id="list"),
         pytest.param(
             "[terminals.Demo]\n", "terminals.Demo", "no alias", "a-z0-9", id="upper case alias"
@@ -359,7 +423,7 @@ def test_an_error_between_two_settings_names_both_sources(write):
 
     error = error_of(path, {"BRIDGE_SESSION_SILENCE_LIMIT_MS": "4000"})
 
-    assert f"{path} or BRIDGE_SESSION_SILENCE_LIMIT_MS" == error.source
+    assert {str(path), "BRIDGE_SESSION_SILENCE_LIMIT_MS"} == set(error.source.split(" or "))
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,22 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
 from bridge.bus import topics
-from bridge.config import EndpointSettings, SessionSettings, Settings, TickSettings, split_endpoint
+from bridge.config import (
+    EndpointSettings,
+    JournalSettings,
+    RelaySettings,
+    SessionSettings,
+    Settings,
+    TerminalSettings,
+    TickSettings,
+    TradingSettings,
+    split_endpoint,
+)
 from bridge.config.fields import FIELDS, SECTIONS, environment_name, field_of
 from bridge.config.settings import ALIAS_PATTERN
 
@@ -118,8 +130,21 @@ def test_every_setting_tells_its_meaning(key):
 
 
 NUMBERS = [key for key, field in FIELDS.items() if field.annotation in (int, float)]
-UNITS = ("_ms", "_s", "_bytes", "_bytes_per_topic", "_bytes_total", "_per_client", "_ticks")
+UNITS = (
+    "_ms",
+    "_s",
+    "_days",
+    "_bytes",
+    "_bytes_per_topic",
+    "_bytes_total",
+    "_per_client",
+    "_ticks",
+    # Lots, as everywhere in MetaTrader.
+    "_volume",
+)
 COUNTS = {
+    "max_open_positions",
+    "max_orders_per_minute",
     "max_streams_per_terminal",
     "pending_requests_per_terminal",
     "send_hwm",
@@ -145,7 +170,18 @@ def test_every_section_has_settings():
 
 @pytest.mark.parametrize(
     "key",
-    [(), ("ticks",), ("ticks", "none"), ("terminals", "demo"), ("terminals", "login"), ("a",) * 4],
+    [
+        (),
+        ("ticks",),
+        ("ticks", "none"),
+        ("terminals", "demo"),
+        ("terminals", "login"),
+        ("terminals", "demo", "trading"),
+        ("terminals", "demo", "none", "enabled"),
+        ("terminals", "demo", "trading", "login"),
+        ("terminals.trading", "enabled", "none"),
+        ("a",) * 4,
+    ],
 )
 def test_what_is_no_setting_has_no_field(key):
     assert field_of(key) is None
@@ -153,6 +189,51 @@ def test_what_is_no_setting_has_no_field(key):
 
 def test_a_terminal_setting_is_found_below_any_alias():
     assert field_of(("terminals", "demo", "login")) is FIELDS["terminals", "login"]
+    assert (
+        field_of(("terminals", "demo", "trading", "enabled"))
+        is (FIELDS["terminals.trading", "enabled"])
+    )
+
+
+def test_nothing_is_traded_by_default():
+    assert TerminalSettings(key_file=Path("x")).trading == TradingSettings(enabled=False)
+
+
+@pytest.mark.parametrize("volume", [float("nan"), float("inf"), -0.01])
+def test_a_limit_that_limits_nothing_is_refused(volume):
+    with pytest.raises(ValidationError):
+        TradingSettings(max_volume=volume)
+
+
+def test_symbols_are_a_list_of_names():
+    assert ("EURUSD", "GBPUSD.r") == TradingSettings(symbols=["EURUSD", "GBPUSD.r"]).symbols
+
+
+@pytest.mark.parametrize("symbols", ["EURUSD", [1], [""], ["x" * 129], {"EURUSD": 1}, [None]])
+def test_what_is_no_list_of_names_is_refused(symbols):
+    with pytest.raises(ValidationError):
+        TradingSettings(symbols=symbols)
+
+
+def test_ids_are_kept_for_thirty_days_at_least():
+    with pytest.raises(ValidationError, match="greater than or equal to 30"):
+        JournalSettings(retention_days=29)
+
+
+def test_the_journal_lies_in_the_folder_that_is_locked():
+    settings = Settings(relay=RelaySettings(data_dir=Path("/srv/data")))
+
+    assert Path("/srv/data/journal.sqlite") == settings.journal_file
+
+
+def test_no_alias_can_make_two_settings_share_an_environment_name():
+    """
+    BRIDGE_TERMINALS_<ALIAS>_<SETTING> is read from its end: no end may be that of another.
+    """
+    ends = [environment_name(key).removeprefix("BRIDGE_TERMINALS") for key in FIELDS]
+    ends = [end for key, end in zip(FIELDS, ends, strict=True) if key[0].startswith("terminals")]
+
+    assert [] == [(a, b) for a in ends for b in ends if a != b and a.endswith(b)]
 
 
 def test_an_alias_of_the_settings_is_an_alias_on_the_bus():

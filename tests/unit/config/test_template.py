@@ -5,7 +5,15 @@ import tomllib
 
 import pytest
 
-from bridge.config import Settings, init_config, load, load_key, settings_table, toml_text
+from bridge.config import (
+    Settings,
+    TradingSettings,
+    init_config,
+    load,
+    load_key,
+    settings_table,
+    toml_text,
+)
 from bridge.config.fields import FIELDS
 from bridge.exceptions import ConfigError
 
@@ -29,8 +37,9 @@ def test_every_commented_default_is_the_default(tmp_path):
 
     settings = load(path, {})
 
-    for section in ("endpoints", "ticks", "limits", "session"):
+    for section in ("endpoints", "journal", "ticks", "limits", "session"):
         assert getattr(settings, section) == getattr(Settings(), section)
+    assert TradingSettings() == settings.terminals["demo"].trading
     assert tmp_path / "keys" / "demo.key" == settings.terminals["demo"].key_file
     assert tmp_path / "data" == settings.relay.data_dir
 
@@ -43,8 +52,30 @@ def test_every_setting_is_there_once_for_each_section(aliases):
         if section == "terminals":
             assert set(tables[section]) == set(aliases or ["demo"])
             assert all(name in terminal for terminal in tables[section].values())
+        elif section == "terminals.trading":
+            assert all(name in terminal["trading"] for terminal in tables["terminals"].values())
         else:
             assert name in tables[section]
+
+
+def test_the_section_of_what_may_be_traded_follows_that_of_its_terminal():
+    headers = re.findall(r"^#?(\[.*\])$", toml_text(["demo", "ftmo-1"]), re.MULTILINE)
+
+    start = headers.index("[terminals.demo]")
+    assert headers[start : start + 4] == [
+        "[terminals.demo]",
+        "[terminals.demo.trading]",
+        "[terminals.ftmo-1]",
+        "[terminals.ftmo-1.trading]",
+    ]
+
+
+def test_only_bytes_are_counted_in_kibibytes():
+    table = settings_table()
+
+    rows = [line for line in table.splitlines() if re.search(r"[KMG]iB to", line)]
+    assert rows
+    assert [] == [row for row in rows if "_bytes" not in row]
 
 
 def test_lines_stay_within_100_columns():
@@ -114,7 +145,8 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     with pytest.raises(ConfigError, match="cannot be written") as caught:
         init_config(tmp_path / "file" / "below", ["demo"])
 
-    assert caught.value.source == str(tmp_path / "file" / "below")
+    # Windows names the file that is in the way, others the folder that cannot be below it.
+    assert caught.value.source in {str(tmp_path / "file"), str(tmp_path / "file" / "below")}
 
 
 def test_the_table_names_every_setting():

@@ -29,6 +29,7 @@ PREFIXES: dict[str, type[enum.IntEnum]] = {
     "SYMBOL_TRADE_MODE_": enums.SymbolTradeMode,
     "SYMBOL_TRADE_EXECUTION_": enums.SymbolTradeExecution,
     "SYMBOL_CALC_MODE_": enums.SymbolCalcMode,
+    "SYMBOL_SWAP_MODE_": enums.SymbolSwapMode,
     "ORDER_TYPE_": enums.OrderType,
     "ORDER_STATE_": enums.OrderState,
     "ORDER_FILLING_": enums.OrderTypeFilling,

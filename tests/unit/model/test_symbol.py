@@ -33,6 +33,14 @@ def test_point_and_tick_size_follow_from_digits() -> None:
     assert (1e-05, 1e-05, 1) == (spec.point, spec.trade_tick_size, spec.tick_size_points)
 
 
+def test_a_tick_is_worth_its_size_unless_the_symbol_says_otherwise() -> None:
+    """Left out, the value of a tick is that of its size in a lot."""
+    future = spec_for("ES")
+    index = dataclasses.replace(future, trade_tick_value=2.0)
+
+    assert (12.5, 2.0) == (future.trade_tick_value, index.trade_tick_value)
+
+
 def test_replace_derives_another_symbol() -> None:
     """``dataclasses.replace`` changes a name and keeps the rest; the original stays."""
     spec = SymbolSpec(name="EURUSD")
@@ -58,6 +66,8 @@ def test_replace_derives_another_symbol() -> None:
         {"volume_step": float("inf")},
         {"volume_max": 0.001},
         {"volume_limit": -1.0},
+        {"margin_initial": -1.0},
+        {"margin_hedged": float("nan")},
         {"trade_stops_level": -1},
         {"spread": 0},
     ],

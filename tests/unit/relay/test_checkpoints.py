@@ -98,7 +98,7 @@ def test_a_scanner_that_holds_the_file_is_waited_for(tmp_path, monkeypatch):
         return replace(self, target)
 
     monkeypatch.setattr(type(file.path), "replace", held)
-    monkeypatch.setattr("bridge.relay.checkpoints._REPLACE_PAUSE_S", 0)
+    monkeypatch.setattr("bridge.relay.held_files._PAUSE_S", 0)
     file.save_now(SAVED)
     file.close(None)
 

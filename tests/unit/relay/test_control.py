@@ -10,7 +10,9 @@ import msgpack
 import pytest
 import zmq
 
+from bridge.journal import Journal, MemoryStore
 from bridge.relay.control import CONTROL_FILE, Control, write_control_file
+from bridge.relay.order_requests import OrderRequests
 
 
 class Bench:
@@ -27,7 +29,12 @@ class Bench:
         self.client.connect(f"tcp://127.0.0.1:{port}")
         self.stopped: list[str] = []
         self.control = Control(
-            self.socket, "secret", lambda: {"up": 1}, lambda: {"pong": 1}, self.stopped.append
+            self.socket,
+            "secret",
+            lambda: {"up": 1},
+            lambda: {"pong": 1},
+            self.stopped.append,
+            OrderRequests(Journal(MemoryStore()), {}),
         )
 
     def raw(self, *frames):
@@ -73,10 +80,10 @@ def test_without_the_token_nothing_is_done_or_told(bench, method, token):
 
 def test_an_unknown_method_is_answered_with_the_known_ones(bench):
     """For somebody who has the token."""
-    error = bench.ask("halt")["error"]
+    error = bench.ask("explode")["error"]
 
     assert ("UNKNOWN_METHOD", "method") == (error["code"], error["field"])
-    assert "ping, status, stop" in error["hint"]
+    assert "halt, order_resolve, ping, resume, status, stop" in error["hint"]
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,10 @@ import zmq
 from bridge.bus.bodies import read_tick
 from bridge.bus.requests import Method
 from bridge.config import LimitSettings
+from bridge.journal import Journal, MemoryStore
 from bridge.relay import router as module
 from bridge.relay.clock import now_us
+from bridge.relay.order_requests import OrderRequests
 from bridge.relay.router import Router
 from bridge.relay.terminals import Terminal
 from bridge.wire.messages import Page, Request, Subscribe
@@ -43,6 +45,7 @@ class RouterBench(Bench):
             self.settings,
             lambda: {"up": 1},
             lambda: {"pong": 1},
+            OrderRequests(Journal(MemoryStore()), {}),
         )
         self.next_id = 0
 

@@ -36,7 +36,9 @@ def bench(tmp_path):
     ("pins", "fields", "code", "text"),
     [
         ({}, {}, None, ""),
-        ({}, {"role": 1}, LogoutCode.ROLE_UNSUPPORTED, "market"),
+        ({}, {"role": 0}, LogoutCode.ROLE_UNSUPPORTED, "no role 0"),
+        ({}, {"role": 4}, LogoutCode.ROLE_UNSUPPORTED, "no role 4"),
+        ({}, {"role": 1}, None, ""),
         ({}, {"role": 2}, None, ""),
         ({}, {"login": 0}, LogoutCode.WRONG_ACCOUNT, "no account"),
         ({"login": 1001}, {}, None, ""),

@@ -638,3 +638,14 @@ AgainstNaiveModel.TestCase.settings = settings(
     max_examples=60, stateful_step_count=40, deadline=None
 )
 TestAgainstNaiveModel = AgainstNaiveModel.TestCase
+
+
+def test_the_world_outside_sees_the_newest_ticks_whatever_is_held_back() -> None:
+    history = history_of(ticks(1, 2, 2, 3))
+    history.hold_back(SYMBOL, 2, 9)
+    empty = TickHistory([SYMBOL])
+
+    assert ticks(1, 2, 2, 3)[-1] == history.newest_of(SYMBOL)
+    assert ticks(1, 2, 2, 3)[1:] == history.ticks_from(SYMBOL, 2)
+    assert [] == history.ticks_from(SYMBOL, 4)
+    assert (None, []) == (empty.newest_of(SYMBOL), empty.ticks_from(SYMBOL, 0))

@@ -53,6 +53,13 @@ def test_what_is_selected_is_visible():
     assert known.select("NOPE", True)
 
 
+def test_what_only_the_brokers_sums_need_is_not_told():
+    told = market().describe("EURUSD")
+
+    assert "trade_contract_size" in told
+    assert [] == [name for name in told if name.startswith(("margin_", "swap_"))]
+
+
 def test_symbols_of_the_market_watch_are_selected_from_the_start():
     known = Market([SymbolSpec(name="A", select=True), SymbolSpec(name="B")])
     known.history.append("A", MqlTick(5, 1.0, 2.0))

@@ -9,7 +9,7 @@ import json
 
 import pytest
 
-from bridge.cli.demo.report import Check, Late, Latency, Report, percentile
+from bridge.cli.demo.report import Check, Late, Latency, Orders, Report, percentile
 from bridge.cli.output import document
 
 REPORT = Report(
@@ -29,6 +29,7 @@ REPORT = Report(
     digest_received="a",
     latency=Latency(5, 1500, 9000),
     late=Late(4, 6, 6, 0, consistent=True),
+    orders=Orders(done=3, rejected=1, denied=1, resolved=1, replayed=1),
     duration_s=1.23456,
     checks=[Check("one", ok=True, detail="1 of 1"), Check("other", ok=True, detail="2")],
 )
@@ -43,6 +44,15 @@ def test_the_document():
     assert told["ticks"] == {"sent": 10, "received": 10, "gaps": 0, "replayed": 1, "backlog": 2}
     assert told["latency_us"] == {"samples": 5, "p50": 1500, "p99": 9000}
     assert told["late_subscriber"]["consistent"] is True
+    assert told["orders"] == {
+        "done": 3,
+        "rejected": 1,
+        "denied": 1,
+        "unknown": 0,
+        "duplicates": 0,
+        "resolved": 1,
+        "replayed": 1,
+    }
     assert told["duration_s"] == 1.235
     assert told["checks"][0] == {"name": "one", "ok": True, "detail": "1 of 1"}
 

@@ -1,0 +1,139 @@
+"""One program a journal, and the mark of how much of it was ever acknowledged.
+
+The file beside the journal is locked as long as the journal is open. In it stands the number of the
+last transaction that somebody was told of. It is written without a sync: it survives every end of
+a process, and after a power cut it may be behind, never ahead. A journal that is behind its mark
+has lost something: the tail of its log was cut or damaged, or the file is an older copy.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import zlib
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from bridge.exceptions import JournalError
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+__all__ = ["JournalLock"]
+
+_PID_SIZE: Final = 16
+_MARK_SIZE: Final = 12
+#: On Windows a locked byte cannot be read by others: lock one far behind the rest.
+_LOCKED_BYTE: Final = 4096
+
+
+class JournalLock:
+    """
+    The lock of a journal and its mark.
+    """
+
+    def __init__(self, journal: Path) -> None:
+        self.path = journal.with_name(journal.name + ".lock")
+        self._journal = journal
+        self._file: BinaryIO | None = None
+
+    def acquire(self) -> int:
+        """
+        Take the lock and return the mark, 0 for a new one.
+
+        Raises:
+            JournalError: another program has it, it cannot be made, or the mark is damaged.
+        """
+        try:
+            descriptor = os.open(
+                self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600
+            )
+        except OSError as error:
+            raise JournalError(
+                f"the file cannot be written: {error.strerror}",
+                path=str(self.path),
+                hint="the user of the relay must be able to write into the folder",
+            ) from None
+        file = os.fdopen(descriptor, "r+b", buffering=0)
+        try:
+            _lock(file)
+        except OSError:
+            pid = file.read(_PID_SIZE).strip().decode("ascii", "replace")
+            file.close()
+            owner = f" (process {pid})" if pid.isdigit() else ""
+            raise JournalError(
+                f"another program{owner} has the journal open",
+                path=str(self._journal),
+                hint="one relay a journal: stop the other one, or give this one its own data folder",
+            ) from None
+        file.seek(0)
+        file.write(f"{os.getpid():<{_PID_SIZE}}".encode())
+        self._file = file
+        mark = _unpack(file.read(_MARK_SIZE))
+        if mark is None:
+            self.release()
+            raise JournalError(
+                "the mark of the last transaction is damaged",
+                path=str(self.path),
+                hint="if the disk is sound and the journal no older copy, delete this file",
+            )
+        return mark
+
+    def write_mark(self, commits: int) -> None:
+        """
+        Note that everything up to this transaction may be acknowledged.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        if self._file is None:
+            raise AssertionError("the lock is not held")
+        self._file.seek(_PID_SIZE)
+        self._file.write(_pack(commits))
+
+    def sync(self) -> None:
+        """
+        Have the file with its present mark on disk.
+        """
+        if self._file is not None:
+            os.fsync(self._file.fileno())
+
+    def release(self) -> None:
+        """
+        Give the lock back.
+        """
+        if self._file is not None:
+            _unlock(self._file)
+            self._file.close()
+            self._file = None
+
+
+def _pack(commits: int) -> bytes:
+    body = commits.to_bytes(8, "little")
+    return body + zlib.crc32(body).to_bytes(4, "little")
+
+
+def _unpack(data: bytes) -> int | None:
+    if not data.strip(b"\0"):
+        return 0
+    commits = int.from_bytes(data[:8], "little")
+    return commits if data == _pack(commits) else None
+
+
+def _lock(file: BinaryIO) -> None:
+    if sys.platform == "win32":
+        file.seek(_LOCKED_BYTE)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    file.seek(0)
+
+
+def _unlock(file: BinaryIO) -> None:
+    if sys.platform == "win32":
+        file.seek(_LOCKED_BYTE)
+        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
+    else:
+        fcntl.flock(file.fileno(), fcntl.LOCK_UN)

@@ -1,0 +1,506 @@
+"""Open commands: what is in the journal and has no end on disk yet.
+
+From the reservation to the verdict: sending, results, asking again, telling who waits.
+
+    RESERVING --on disk--> READY --> SENT --result--> CONCLUDING --on disk--> (gone)
+                                      |                  ^
+                       late, link lost v                  |
+                                    ASKING --result------+
+
+Rule 1: nothing leaves before its reservation is on disk. A reservation found after a crash
+counts as sent.
+Rule 2: behind a NEW there are only QUERYs. NEW goes out again only when the terminal answers
+NEVER_SEEN to the one question that is open, with the ledger that the NEW was sent to, and before
+its deadline.
+Rule 3: who waits gets the end once it is on disk, or UNKNOWN at the deadline, or at once when
+the link is lost. The finding out goes on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+from bridge.bus.bodies import TradeKind
+from bridge.bus.orders import Reason
+from bridge.exceptions import JournalError
+from bridge.journal import EXECUTED, NOT_EXECUTED, Change, Entry, Reserved, Verdict
+from bridge.logs import get_logger
+from bridge.model.enums import TradeRequestActions
+from bridge.relay.order_commands import (
+    BACKOFF_US,
+    Moment,
+    OpenCommand,
+    Stage,
+    TradeSession,
+    Waiter,
+    moves_volume,
+    new_of,
+    query_of,
+)
+from bridge.relay.order_desk import Desk
+from bridge.relay.order_results import (
+    aggregate,
+    denied_result,
+    no_journal,
+    not_sent,
+    result_of,
+    unknown,
+)
+from bridge.wire.messages import Result
+from bridge.wire.spec import Evidence, NewFlag, OrderOutcome, TradingState
+
+__all__ = ["OpenCommands"]
+
+log = get_logger(__name__)
+
+#: ids of one QUERY (wire protocol)
+_QUERY_MAX: Final = 64
+#: how much longer than its deadline a request waits for a disk that has its answer
+_DISK_GRACE_US: Final = 1_000_000
+_LINK_LOST: Final = "the link was lost before it could be sent"
+
+
+class OpenCommands:
+    """
+    The commands of one terminal between reservation and verdict.
+
+    ``corrected(entry, now)`` is called when one that counted as not executed was executed.
+    """
+
+    def __init__(self, desk: Desk, corrected: Callable[[Entry, Moment], None]) -> None:
+        self._desk = desk
+        self._corrected = corrected
+        self._open: dict[str, OpenCommand] = {}
+        #: commands of before this session that it has not been heard of
+        self.unheard: set[str] = set()
+        for entry in desk.journal.open_entries(desk.alias):
+            self._restore(entry)
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __iter__(self) -> Iterator[OpenCommand]:
+        return iter(self._open.values())
+
+    def get(self, name: str) -> OpenCommand | None:
+        """
+        Return the open command of this id.
+        """
+        return self._open.get(name)
+
+    def known(self, name: str) -> Entry | None:
+        """
+        Return what is known of a command, open or not.
+        """
+        command = self._open.get(name)
+        return self._desk.journal.find(name) if command is None else command.entry
+
+    def result(self, entry: Entry, *, replayed: bool = False) -> dict[str, Any]:
+        """
+        Return the result map of a command, with its parts.
+        """
+        children = self._children(entry.command_id) if entry.request is None else ()
+        return result_of(entry, replayed=replayed, children=children)
+
+    def unresolved(self) -> frozenset[str]:
+        """
+        Return the symbols of orders whose end is not known, ``""`` for one not known.
+        """
+        return frozenset(
+            self._desk.symbol_of(command.entry)
+            for command in self._open.values()
+            if not command.is_resolved and moves_volume(command.entry)
+        )
+
+    # --- the reservation --------------------------------------------------------------------
+
+    def reserve(
+        self,
+        entries: Sequence[Entry],
+        waiters: list[Waiter],
+        send_by_us: int,
+        *,
+        reducing: bool,
+    ) -> bool:
+        """
+        Reserve a command, or a ``close_all`` (first) and its parts; ``False``: the id is taken.
+        """
+        names = [entry.command_id for entry in entries]
+        answer = self._desk.journal.reserve(
+            entries,
+            self._desk.later(lambda error, now: self._reserved(names, error, now)),
+            reducing=reducing,
+        )
+        if not isinstance(answer, Reserved):
+            return False
+        for entry in entries:
+            self._open[entry.command_id] = OpenCommand(
+                entry, send_by_us, Stage.RESERVING, session=self._desk.session
+            )
+        first = self._open[names[0]]
+        first.waiters = waiters
+        first.children = tuple(names[1:])
+        return True
+
+    def _reserved(self, names: Sequence[str], error: JournalError | None, now: Moment) -> None:
+        for name in names:
+            command = self._open.get(name)
+            if command is None or command.stage is not Stage.RESERVING:
+                continue
+            if error is not None:
+                del self._open[name]
+                denied = denied_result(name, no_journal(error), comment=command.entry.comment)
+                for waiter in command.waiters:
+                    waiter.reply.result(denied)
+            elif command.entry.request is None:
+                command.stage = Stage.PARTS
+            else:
+                command.stage = Stage.READY
+                if command.session is not self._desk.session:
+                    self._not_sent(command, Reason.TERMINAL_AWAY, _LINK_LOST, now)
+
+    def _restore(self, entry: Entry) -> None:
+        # An earlier relay reserved it: it counts as sent, and its time as over.
+        stage = Stage.ASKING
+        children: tuple[str, ...] = ()
+        if entry.request is None:
+            stage = Stage.PARTS
+            parts = self._desk.journal.children(entry.command_id)
+            children = tuple(part.command_id for part in parts)
+        self._open[entry.command_id] = OpenCommand(entry, 0, stage, children=children)
+
+    # --- the link -------------------------------------------------------------------------------
+
+    def link_up(self, now: Moment) -> None:
+        """
+        A session is open: what is open of its account is asked for first.
+        """
+        self.unheard.clear()
+        account = self._desk.account
+        if account is None:
+            return
+        foreign = 0
+        for command in self._open.values():
+            if command.stage not in (Stage.SENT, Stage.ASKING):
+                continue
+            if command.entry.account != account:
+                foreign += 1
+                continue
+            command.stage = Stage.ASKING
+            command.unanswered = command.queries = 0
+            command.next_query_us = now.us
+            self.unheard.add(command.entry.command_id)
+        if foreign:
+            log.warning("open orders of another account", terminal=self._desk.alias, orders=foreign)
+
+    def link_down(self, now: Moment) -> None:
+        """
+        The session ended: who waits for something that was sent is told UNKNOWN at once.
+        """
+        self.unheard.clear()
+        for command in list(self._open.values()):
+            if command.stage is Stage.READY:
+                self._not_sent(command, Reason.TERMINAL_AWAY, _LINK_LOST, now)
+            elif command.stage is Stage.SENT:
+                command.stage = Stage.ASKING
+        for command in list(self._open.values()):
+            unknown_parts = command.stage is Stage.PARTS and not self._ends_soon(command)
+            if command.stage is Stage.ASKING or unknown_parts:
+                self.tell_unknown(command, command.waiters)
+
+    # --- sending ----------------------------------------------------------------------------------
+
+    def send(self, now: Moment) -> None:
+        """
+        Send what is on disk, and ask for what is overdue.
+        """
+        for command in list(self._open.values()):
+            if command.stage is Stage.READY:
+                self._send(command, now)
+            elif command.stage is Stage.PARTS:
+                self._end_parts(command, now)
+        self._inquire(now)
+
+    def _send(self, command: OpenCommand, now: Moment) -> None:
+        desk = self._desk
+        session = desk.session
+        if session is None or command.session is not session:
+            self._not_sent(command, Reason.TERMINAL_AWAY, _LINK_LOST, now)
+        elif now.us >= command.send_by_us:
+            text = "its time was over before it could be sent"
+            self._not_sent(command, Reason.EXPIRED, text, now)
+        elif desk.state is TradingState.HALTED and not command.entry.flags & NewFlag.ADMIN:
+            # Halted since the reservation. The terminal would deny it, too.
+            text = desk.state_reason or "the terminal is halted"
+            self._not_sent(command, Reason.HALTED, text, now)
+        elif not self.unheard and desk.view.busy_until_us() <= now.us:
+            command.stage = Stage.SENT
+            session.send(new_of(command.entry, now.us, command.send_by_us, desk.relay_epoch))
+
+    def _not_sent(self, command: OpenCommand, reason: Reason, text: str, now: Moment) -> None:
+        # This relay knows that it never sent it: a definite end.
+        self.record(command.entry, not_sent(reason, text, now.utc_msc), now)
+
+    def _inquire(self, now: Moment) -> None:
+        session = self._desk.session
+        if session is None or self._desk.view.busy_until_us() > now.us:
+            return
+        due = [
+            command
+            for command in self._open.values()
+            if self._is_to_be_asked(command) and now.us >= command.next_query_us
+        ]
+        if due:
+            same = [one for one in due if one.entry.incarnation == session.incarnation]
+            others = [one for one in due if one.entry.incarnation != session.incarnation]
+            self._query(session, same, now, described=False)
+            self._query(session, others, now, described=True)
+
+    def _query(
+        self,
+        session: TradeSession,
+        commands: Sequence[OpenCommand],
+        now: Moment,
+        *,
+        described: bool,
+    ) -> None:
+        for at in range(0, len(commands), _QUERY_MAX):
+            page = commands[at : at + _QUERY_MAX]
+            for command in page:
+                command.queries += 1
+                command.unanswered += 1
+                _ask_later(command, now)
+            entries = [command.entry for command in page]
+            settle_ms = self._desk.settings.settle_ms
+            session.send(query_of(entries, settle_ms, now.us, described=described))
+
+    def _is_to_be_asked(self, command: OpenCommand) -> bool:
+        return command.stage is Stage.ASKING and command.entry.account == self._desk.account
+
+    # --- results ------------------------------------------------------------------------------------
+
+    def receive(self, result: Result, now: Moment) -> None:
+        """
+        Take a RESULT.
+        """
+        self.unheard.discard(result.command_id)
+        command = self._open.get(result.command_id)
+        entry = self.known(result.command_id)
+        if entry is None or entry.alias != self._desk.alias or entry.request is None:
+            log.error("a result of no command", terminal=self._desk.alias, id=result.command_id)
+            return
+        if command is not None:
+            command.unanswered = max(0, command.unanswered - 1)
+        if result.outcome == OrderOutcome.NEVER_SEEN:
+            self._never_seen(command, result, now)
+        elif command is not None and command.stage in (Stage.RESERVING, Stage.READY):
+            log.error("a result before its NEW", terminal=self._desk.alias, id=entry.command_id)
+        else:
+            self.record(entry, Verdict.from_result(result, now.utc_msc), now)
+
+    def _never_seen(self, command: OpenCommand | None, result: Result, now: Moment) -> None:
+        if command is None or command.stage is not Stage.ASKING or command.unanswered:
+            # The answer to a question that is overtaken; there is another on its way.
+            return
+        entry = command.entry
+        if result.incarnation != entry.incarnation:
+            text = "the terminal has another ledger than the one that it was sent to"
+            self.record(entry, unknown(text, now.utc_msc), now)
+        elif now.us < command.send_by_us:
+            command.session = self._desk.session
+            command.stage = Stage.READY
+        else:
+            text = "it did not reach the terminal in time"
+            self.record(entry, not_sent(Reason.EXPIRED, text, now.utc_msc), now)
+
+    def noticed(self, tag: str, *, deal: int, order: int, position: int, now: Moment) -> None:
+        """
+        A deal, or an order that was placed, has a command's tag: evidence of an execution.
+
+        A command that is open is asked for at once. One that counted as not executed is
+        corrected.
+        """
+        entry = self._desk.journal.find_by_tag(tag)
+        if entry is None or entry.alias != self._desk.alias or entry.request is None:
+            return
+        command = self._open.get(entry.command_id)
+        if command is not None and not command.is_resolved:
+            if command.stage is Stage.ASKING and not command.unanswered:
+                command.next_query_us = now.us
+            return
+        if entry.verdict is None or entry.verdict.outcome not in NOT_EXECUTED:
+            return
+        if not deal and entry.request.action != TradeRequestActions.PENDING:
+            # A market order stands in the history also when it was refused.
+            return
+        verdict = Verdict(
+            outcome=int(OrderOutcome.DONE if deal else OrderOutcome.PLACED),
+            deal=deal,
+            order=order,
+            position=position,
+            deals=(deal,) if deal else (),
+            text="found in the account's events, after it counted as not executed",
+            evidence=int(Evidence.HISTORY_DEALS if deal else Evidence.ORDERS),
+            utc_msc=now.utc_msc,
+        )
+        self.record(entry, verdict, now)
+
+    # --- verdicts -----------------------------------------------------------------------------------
+
+    def record(self, entry: Entry, verdict: Verdict, now: Moment) -> None:
+        """
+        Write a verdict; who waits is told when it is on disk.
+        """
+        change: Change
+
+        def recorded(error: JournalError | None, then: Moment) -> None:
+            self.recorded(change, error, then)
+
+        with self._desk.journal.together():
+            change = self._desk.journal.record(
+                entry.command_id, verdict, now.utc_msc, self._desk.later(recorded)
+            )
+            self.changed(change, now)
+
+    def changed(self, change: Change, now: Moment) -> None:
+        """
+        The journal took a verdict, or let the earlier one stand.
+        """
+        entry = change.entry
+        if entry is None:
+            return
+        command = self._open.get(entry.command_id)
+        if command is not None:
+            command.entry = entry
+            if entry.final:
+                command.stage = Stage.CONCLUDING
+            elif command.stage in (Stage.SENT, Stage.ASKING):
+                if command.stage is Stage.SENT:
+                    command.queries = 0
+                command.stage = Stage.ASKING
+                _ask_later(command, now)
+        if change.changed:
+            self._desk.publish(TradeKind.ORDER_LIFE, self.result(entry), now.utc_msc)
+        if change.corrected:
+            self._desk.publish(TradeKind.VERDICT_CORRECTED, self.result(entry), now.utc_msc)
+            self._corrected(entry, now)
+
+    def recorded(self, change: Change, error: JournalError | None, now: Moment) -> None:
+        """
+        A verdict is on disk, or the disk failed.
+        """
+        entry = change.entry
+        command = None if entry is None else self._open.get(entry.command_id)
+        if entry is None or command is None or not entry.final:
+            return
+        self.unheard.discard(entry.command_id)
+        # Also when the disk failed: the answer is true all the same.
+        self._tell(command, command.waiters, entry)
+        if error is not None:
+            # The journal has forgotten it. The terminal has not, and is asked again.
+            log.error("a verdict is not on disk", terminal=self._desk.alias, reason=str(error))
+            command.entry = self._desk.journal.find(entry.command_id) or command.entry
+            command.stage = Stage.PARTS if entry.request is None else Stage.ASKING
+            _ask_later(command, now)
+            return
+        del self._open[entry.command_id]
+        self._desk.view.executed(self._opened_symbol(entry))
+
+    def _opened_symbol(self, entry: Entry) -> str:
+        request, verdict = entry.request, entry.verdict
+        opened = (
+            request is not None
+            and verdict is not None
+            and verdict.outcome in EXECUTED
+            and moves_volume(entry)
+            and not request.position
+        )
+        return self._desk.symbol_of(entry) if opened else ""
+
+    def _end_parts(self, command: OpenCommand, now: Moment) -> None:
+        if any(name in self._open for name in command.children):
+            return
+        verdict = aggregate(self._children(command.entry.command_id), now.utc_msc)
+        if verdict is not None:
+            self.record(command.entry, verdict, now)
+
+    def _ends_soon(self, command: OpenCommand) -> bool:
+        # Its end, or that of all its parts, is about to be on disk.
+        if command.stage is Stage.PARTS:
+            parts = [self._open[name] for name in command.children if name in self._open]
+            return all(part.is_resolved for part in parts)
+        return command.is_resolved
+
+    # --- time and replies ---------------------------------------------------------------------------
+
+    def expire(self, now: Moment) -> None:
+        """
+        Tell UNKNOWN to those whose deadline has come; from then on the terminal is asked.
+        """
+        # A terminal that blocks in OrderSend is given the time that it asked for.
+        busy_until_us = self._busy_until_us()
+        for command in list(self._open.values()):
+            grace_us = self._grace_us(command)
+            late = [
+                waiter
+                for waiter in command.waiters
+                if now.us >= max(waiter.deadline_us, busy_until_us) + grace_us
+            ]
+            if late:
+                self.tell_unknown(command, late)
+                if command.stage is Stage.SENT:
+                    command.stage = Stage.ASKING
+                    command.next_query_us = now.us
+
+    def _grace_us(self, command: OpenCommand) -> int:
+        # The disk has the answer, or decides it: what is not reserved by now is never sent.
+        unsent = command.stage in (Stage.RESERVING, Stage.READY)
+        return _DISK_GRACE_US if unsent or self._ends_soon(command) else 0
+
+    def deadlines(self) -> Iterator[int]:
+        """
+        Return the times at which there may be something to do.
+        """
+        busy_until_us = self._busy_until_us()
+        for command in self._open.values():
+            grace_us = self._grace_us(command)
+            for waiter in command.waiters:
+                yield max(waiter.deadline_us, busy_until_us) + grace_us
+            if command.stage is Stage.READY:
+                yield command.send_by_us
+            elif self._is_to_be_asked(command):
+                yield max(command.next_query_us, busy_until_us)
+
+    def _busy_until_us(self) -> int:
+        return 0 if self._desk.session is None else self._desk.view.busy_until_us()
+
+    def tell_unknown(self, command: OpenCommand, waiters: Sequence[Waiter]) -> None:
+        """
+        Tell these what is certain now, which is no end.
+        """
+        entry = command.entry
+        if command.is_resolved:
+            # What is not on disk is not told.
+            entry = dataclasses.replace(entry, verdict=None)
+        self._tell(command, waiters, entry)
+
+    def _tell(self, command: OpenCommand, waiters: Sequence[Waiter], entry: Entry) -> None:
+        told = list(waiters)
+        command.waiters = [waiter for waiter in command.waiters if waiter not in told]
+        if told:
+            result = self.result(entry)
+            for waiter in told:
+                waiter.reply.result({**result, "replayed": waiter.replayed})
+
+    def _children(self, parent: str) -> list[Entry]:
+        return [
+            self._open[child.command_id].entry if child.command_id in self._open else child
+            for child in self._desk.journal.children(parent)
+        ]
+
+
+def _ask_later(command: OpenCommand, now: Moment) -> None:
+    wait_us = BACKOFF_US[min(command.queries, len(BACKOFF_US) - 1)]
+    command.next_query_us = now.us + wait_us

@@ -1,0 +1,338 @@
+"""The order path of one terminal: from a validated request to its one true answer.
+
+Pure: no socket, no clock, no waiting. Time is an argument (``Moment``), a timer a value
+(``next_deadline``), and what the journal or the terminal answer later is taken up in ``poll``.
+
+    request -> known id? -> policy -> (denied: the id stays free)        pending_commands
+            -> journal.reserve, on disk -> NEW -> RESULT                 open_commands
+            -> journal.record, on disk -> reply
+
+Every request gets exactly one reply. A command that was sent is asked for until its end is
+known, whoever still waits for it. At every logon all open commands are asked for before a new
+one is accepted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from bridge.bus.bodies import TradeKind
+from bridge.bus.orders import order_result
+from bridge.bus.requests import ErrorName, Hop, error_map
+from bridge.config import TradingSettings
+from bridge.exceptions import JournalError
+from bridge.journal import Change, Diverged, Entry, Journal
+from bridge.logs import get_logger
+from bridge.policy import Context, Denial, Proposal
+from bridge.relay.open_commands import OpenCommands
+from bridge.relay.order_commands import Moment, Reply, Stage, TradeSession, Waiter, Wanted
+from bridge.relay.order_desk import Desk, TerminalView
+from bridge.relay.order_results import denied_result, diverged
+from bridge.relay.pending_commands import PendingCommands
+from bridge.wire.fields import clip
+from bridge.wire.messages import Halt, Result
+from bridge.wire.spec import TradingState
+
+__all__ = ["Orders"]
+
+log = get_logger(__name__)
+
+_NEVER_US: Final = 2**63 - 1
+_TOLD_MAX: Final = 64
+#: What one turn brings about may arrive at once, as a read that cannot be asked.
+_ROUNDS_MAX: Final = 8
+
+
+class Orders:
+    """
+    All commands of one terminal, from request to verdict.
+
+    After any call, ``poll`` is to be called, and again at ``next_deadline`` and whenever the
+    journal delivered something.
+    """
+
+    def __init__(
+        self,
+        alias: str,
+        *,
+        journal: Journal,
+        judge: Callable[[Proposal, Context], Denial | None],
+        settings: TradingSettings,
+        view: TerminalView,
+        publish: Callable[[TradeKind, dict[str, Any], int], None],
+        relay_epoch: int,
+    ) -> None:
+        self.alias = alias
+        self._journal = journal
+        self._desk = Desk(alias, journal, settings, view, publish, relay_epoch)
+        latched = journal.state_of(alias)
+        self._desk.state = latched.state
+        self._desk.state_reason = latched.reason
+        self._commands = OpenCommands(self._desk, self._corrected)
+        self._pending = PendingCommands(self._desk, judge, self._commands)
+        self._next_us = 0
+
+    @property
+    def state(self) -> TradingState:
+        """
+        Whether orders may pass. A journal that cannot be trusted lets none.
+        """
+        problem = self._journal.healthy
+        if problem is not None and not problem.writable:
+            return TradingState.HALTED
+        return self._desk.state
+
+    # --- requests -----------------------------------------------------------------------
+
+    def submit(self, wanted: Wanted, reply: Reply, now: Moment) -> None:
+        """
+        Take a request of a trading method; ``reply`` is used once, now or later.
+        """
+        self.stir()
+        waiter = Waiter(reply, now.us + wanted.valid_for_ms * 1000, replayed=False)
+        if not self._is_known(wanted, waiter):
+            self._pending.add(wanted, waiter, now)
+
+    def _is_known(self, wanted: Wanted, waiter: Waiter) -> bool:
+        # The same id once more: the stored answer, or one more who waits for it.
+        name = wanted.command_id
+        denied = denied_result(name, diverged(), comment=wanted.comment)
+        waiting = self._commands.get(name) or self._pending.get(name)
+        if waiting is not None:
+            if waiting.content_hash == wanted.content_hash:
+                waiter.replayed = True
+                waiting.waiters.append(waiter)
+            else:
+                waiter.reply.result(denied)
+            return True
+
+        def answer(_: JournalError | None, __: Moment) -> None:
+            entry = self._commands.known(name)
+            if entry is not None:
+                waiter.reply.result(self._commands.result(entry, replayed=True))
+
+        known = self._journal.known(name, wanted.content_hash, self._desk.later(answer))
+        if isinstance(known, Diverged):
+            waiter.reply.result(denied)
+        return known is not None
+
+    def status(self, command_id: str) -> dict[str, Any] | None:
+        """
+        Return the result map of a command, ``None`` when it was never heard of.
+        """
+        entry = self._commands.known(command_id)
+        if entry is not None:
+            return self._commands.result(entry, replayed=True)
+        pending = self._pending.get(command_id)
+        if pending is None:
+            return None
+        why = "" if pending.held is None else f": {pending.held.message}"
+        return order_result(
+            command_id=command_id,
+            client_order_id=command_id.split("/")[1],
+            hop=Hop.RELAY.value,
+            message=f"it waits at the relay, nothing was sent yet{why}",
+            comment=pending.wanted.comment,
+        )
+
+    # --- the terminal ---------------------------------------------------------------------
+
+    def link_up(self, session: TradeSession, now: Moment) -> None:
+        """
+        A session is open. What is open of its account is asked for before anything else.
+        """
+        self.stir()
+        self._desk.session = session
+        self._commands.link_up(now)
+
+    def link_down(self, now: Moment) -> None:
+        """
+        The session ended: who waits for something that was sent is told UNKNOWN at once.
+        """
+        self.stir()
+        self._desk.session = None
+        self._commands.link_down(now)
+
+    def receive(self, result: Result, now: Moment) -> None:
+        """
+        Take a RESULT.
+        """
+        self.stir()
+        self._commands.receive(result, now)
+
+    def noticed(self, tag: str, *, deal: int, order: int, position: int, now: Moment) -> None:
+        """
+        A deal, or an order that was placed, has a command's tag: evidence of an execution.
+        """
+        self.stir()
+        self._commands.noticed(tag, deal=deal, order=order, position=position, now=now)
+
+    def stir(self) -> None:
+        """
+        Something changed that an order may wait for: a heartbeat, the end of BUSY.
+        """
+        self._desk.stirred = True
+
+    # --- what an administrator does ---------------------------------------------------------
+
+    def set_state(
+        self,
+        state: TradingState,
+        reason: str,
+        who: str,
+        done: Callable[[JournalError | None], None],
+        now: Moment,
+    ) -> None:
+        """
+        Halt, reduce or resume; latched over restarts. ``done`` is called in ``poll``.
+
+        A stricter state holds at once, whatever the journal says; a looser one only when it
+        is on disk.
+        """
+        self.stir()
+        desk = self._desk
+
+        def latched(error: JournalError | None, _: Moment) -> None:
+            if error is None and (state, reason) != (desk.state, desk.state_reason):
+                self._obey(state, reason)
+            done(error)
+
+        log.warning("trading state", terminal=self.alias, state=state.name, reason=reason, who=who)
+        if state > desk.state:
+            self._obey(state, reason)
+        self._journal.set_state(
+            self.alias, state, reason, who, desk.later(latched), now_utc_msc=now.utc_msc
+        )
+
+    def resolve(
+        self,
+        command_id: str,
+        *,
+        executed: bool,
+        evidence: str,
+        who: str,
+        order: int,
+        deal: int,
+        reply: Reply,
+        now: Moment,
+    ) -> None:
+        """
+        Take a person's word for what became of a command.
+        """
+        self.stir()
+        command = self._commands.get(command_id)
+        entry = self._commands.known(command_id)
+        problem = ""
+        if entry is None or entry.alias != self.alias:
+            reply.error(error_map(ErrorName.NOT_AVAILABLE, f"there is no command {command_id}"))
+            return
+        if entry.request is None:
+            problem = "a close_all ends with its parts: resolve those"
+        elif command is None:
+            problem = "its end is known already: see order_status"
+        elif command.stage is not Stage.ASKING:
+            problem = "it is under way: wait for its end"
+        if problem:
+            error = error_map(ErrorName.INVALID_REQUEST, problem, field="params.command_id")
+            reply.error(error)
+            return
+        change: Change
+
+        def resolved(error: JournalError | None, then: Moment) -> None:
+            self._commands.recorded(change, error, then)
+            if error is None and change.entry is not None:
+                reply.result(self._commands.result(change.entry, replayed=True))
+            else:
+                reply.error(error_map(ErrorName.INTERNAL, f"the journal cannot write: {error}"))
+
+        with self._journal.together():
+            change = self._journal.resolve(
+                command_id,
+                executed,
+                evidence,
+                who,
+                order,
+                deal,
+                now.utc_msc,
+                self._desk.later(resolved),
+            )
+            self._commands.changed(change, now)
+
+    def describe(self) -> dict[str, Any]:
+        """
+        Return what ``status`` tells of trading.
+        """
+        unresolved = [
+            command.entry.command_id for command in self._commands if command.stage is Stage.ASKING
+        ]
+        return {
+            "enabled": self._desk.settings.enabled,
+            "state": self.state.name,
+            "reason": self._desk.state_reason,
+            "open_orders": len(self._commands),
+            "unresolved": unresolved[:_TOLD_MAX],
+            "waiting": len(self._pending),
+        }
+
+    def stop(self) -> None:
+        """
+        The relay ends: whoever waits gets the reply that is true now.
+        """
+        self._pending.abandon(
+            error_map(ErrorName.SHUTTING_DOWN, "the relay is stopping; nothing was sent")
+        )
+        for command in list(self._commands):
+            self._commands.tell_unknown(command, command.waiters)
+
+    # --- time -------------------------------------------------------------------------------
+
+    def next_deadline(self) -> int:
+        """
+        Return when ``poll`` wants to be called next, in microseconds.
+        """
+        return 0 if self._desk.stirred or self._desk.arrived else self._next_us
+
+    def poll(self, now: Moment) -> None:
+        """
+        Take up what arrived, and do what is due.
+        """
+        desk = self._desk
+        if not desk.arrived and not desk.stirred and now.us < self._next_us:
+            return
+        for _ in range(_ROUNDS_MAX):
+            while desk.arrived:
+                desk.arrived.popleft()(now)
+            desk.stirred = False
+            self._commands.expire(now)
+            self._pending.advance(now)
+            self._commands.send(now)
+            if not desk.arrived and not desk.stirred:
+                break
+        times = [_NEVER_US, *self._commands.deadlines(), *self._pending.deadlines()]
+        busy_until_us = desk.view.busy_until_us()
+        if len(times) > 1 and busy_until_us > now.us:
+            times.append(busy_until_us)
+        self._next_us = min(times)
+
+    # --- the trading state --------------------------------------------------------------------
+
+    def _obey(self, state: TradingState, reason: str) -> None:
+        desk = self._desk
+        desk.state = state
+        desk.state_reason = reason
+        if desk.session is not None and desk.session.may_trade:
+            desk.session.send(Halt(int(state), clip(reason), desk.relay_epoch))
+
+    def _corrected(self, entry: Entry, now: Moment) -> None:
+        log.critical(
+            "an order that counted as not executed was executed",
+            terminal=self.alias,
+            id=entry.command_id,
+        )
+        reason = f"{entry.command_id} counted as not executed and was executed after all"
+        self.set_state(TradingState.HALTED, reason, "relay", _ignore, now)
+
+
+def _ignore(error: JournalError | None) -> None:
+    del error  # it holds in memory; the journal says by itself that it cannot be written

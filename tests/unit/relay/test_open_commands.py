@@ -1,0 +1,371 @@
+"""What is open is asked for until its end is known, and never sent twice."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.bus.bodies import TradeKind
+from bridge.wire.messages import New, Query
+from bridge.wire.spec import OrderOutcome, TradingState
+from tests.support.orders import BUY, LIMIT, OTHER_LEDGER, SECOND, OrderBench
+
+
+@pytest.fixture
+def bench():
+    made = OrderBench()
+    made.connect()
+    return made
+
+
+def cut_with_an_open_order(bench, **options):
+    """
+    Return the reply to an order of which nothing is known.
+    """
+    reply = bench.order(**options)
+    bench.news()
+    bench.cut()
+    return reply
+
+
+# --- at a logon ------------------------------------------------------------------------------
+
+
+def test_at_a_logon_what_is_open_is_asked_for(bench):
+    cut_with_an_open_order(bench)
+    bench.connect()
+    (query,) = bench.taken(Query)
+
+    assert (("c/1",), 6000, bench.us, ()) == (
+        query.command_ids,
+        query.settle_ms,
+        query.sent_us,
+        query.commands,
+    )
+
+    bench.answer(replayed=True)
+
+    assert "DONE" == bench.status()
+    assert [] == bench.news()
+
+
+def test_before_the_answers_no_new_order_is_accepted(bench):
+    cut_with_an_open_order(bench)
+    bench.connect()
+    reply = bench.order("2")
+
+    assert ([], False) == (bench.news(), reply.is_used)
+
+    bench.answer("c/1", OrderOutcome.INTENT)
+
+    assert ["c/2"] == bench.news()
+
+
+def test_an_order_that_waited_for_these_answers_too_long_is_denied(bench):
+    cut_with_an_open_order(bench)
+    bench.connect()
+    reply = bench.order("2")
+    bench.wait(3 * SECOND)
+
+    assert "DENIED(UNRESOLVED)" == reply.outcome
+    assert "" == bench.status("c/2")
+
+
+def test_there_are_at_most_64_ids_in_a_question():
+    bench = OrderBench(max_orders_per_minute=0)
+    bench.connect()
+    for number in range(130):
+        bench.order(str(number), valid_for_ms=100)
+        bench.answer(f"c/{number}", OrderOutcome.UNKNOWN)
+    bench.cut()
+    bench.taken(Query)
+    bench.connect()
+
+    assert [64, 64, 2] == [len(query.command_ids) for query in bench.taken(Query)]
+
+
+def test_another_ledger_is_told_what_each_command_was(bench):
+    cut_with_an_open_order(bench, params={**BUY, "comment": "my words", "tp_points": 50})
+    sent_at = bench.now.utc_msc
+    bench.connect(incarnation=OTHER_LEDGER)
+    (query,) = bench.taken(Query)
+    (command,) = query.commands
+
+    assert (("c/1",), 8, "EURUSD", 50.0, None) == (
+        query.command_ids,
+        command.flags,
+        command.request.symbol,
+        command.request.tp,
+        command.request.comment,
+    )
+    assert command.tag.startswith("zb1:")
+    assert command.time_utc_msc <= sent_at
+
+
+def test_old_and_new_ledger_are_asked_apart(bench):
+    cut_with_an_open_order(bench)
+    bench.connect(incarnation=OTHER_LEDGER)
+    bench.taken(Query)
+    bench.answer("c/1", OrderOutcome.UNKNOWN, incarnation=OTHER_LEDGER)
+    bench.order("2")
+    bench.cut()
+    bench.connect(incarnation=OTHER_LEDGER)
+
+    assert {("c/1",): 1, ("c/2",): 0} == {
+        query.command_ids: len(query.commands) for query in bench.taken(Query)
+    }
+
+
+def test_the_orders_of_another_account_are_not_asked_for_there(bench):
+    cut_with_an_open_order(bench)
+    bench.connect(login=2002)
+
+    assert [] == bench.asked()
+
+    bench.order("2")
+
+    assert ["c/2"] == bench.news()
+
+
+def test_a_session_that_does_not_trade_is_not_asked(bench):
+    cut_with_an_open_order(bench)
+    bench.connect(may_trade=False)
+
+    assert [] == bench.asked()
+    assert "DENIED(ROLE)" == bench.order("2").outcome
+
+
+# --- NEVER_SEEN --------------------------------------------------------------------------------
+
+
+def test_what_the_same_ledger_never_saw_is_sent_again_in_its_time(bench):
+    cut_with_an_open_order(bench)
+    bench.wait(SECOND)
+    bench.connect()
+    bench.answer("c/1", OrderOutcome.NEVER_SEEN)
+    (new,) = bench.taken(New)
+
+    assert ("c/1", bench.us + 2 * SECOND) == (new.command_id, new.deadline_us)
+
+    bench.answer()
+
+    assert "DONE" == bench.status()
+
+
+def test_what_the_same_ledger_never_saw_has_expired_after_its_time(bench):
+    cut_with_an_open_order(bench)
+    bench.wait(4 * SECOND)
+    bench.connect()
+    bench.answer("c/1", OrderOutcome.NEVER_SEEN)
+
+    assert [] == bench.news()
+    assert "DENIED(EXPIRED)" == bench.status()
+
+
+def test_what_another_ledger_never_saw_is_unknown(bench):
+    """The new ledger says nothing about what the old one did."""
+    cut_with_an_open_order(bench)
+    bench.connect(incarnation=OTHER_LEDGER)
+    bench.answer("c/1", OrderOutcome.NEVER_SEEN, incarnation=OTHER_LEDGER)
+
+    assert [] == bench.news()
+    assert "UNKNOWN" == bench.status()
+
+    bench.wait(20 * SECOND)
+
+    assert "UNKNOWN" == bench.status()
+    assert bench.asked()
+
+
+def test_an_answer_to_an_overtaken_question_sends_nothing_again(bench):
+    """Two questions are open; NEVER_SEEN to the first may be older than what happened since."""
+    bench.order(valid_for_ms=60_000)
+    bench.news()
+    bench.cut()
+    bench.connect()
+    bench.wait(SECOND)
+
+    assert 2 <= len(bench.asked())
+
+    bench.answer("c/1", OrderOutcome.NEVER_SEEN)
+
+    assert [] == bench.news()
+
+    bench.answer("c/1", OrderOutcome.NEVER_SEEN)
+
+    assert ["c/1"] == bench.news()
+
+
+def test_never_seen_right_behind_a_new_is_no_reason_to_send_it_again(bench):
+    """A terminal that breaks the protocol: the answer is to nothing that was asked."""
+    bench.order()
+    bench.answer("c/1", OrderOutcome.NEVER_SEEN)
+
+    assert ["c/1"] == bench.news()
+
+
+def test_a_second_new_needs_a_second_never_seen(bench):
+    cut_with_an_open_order(bench, valid_for_ms=60_000)
+    bench.connect()
+    bench.answer("c/1", OrderOutcome.NEVER_SEEN)
+    bench.news()
+    bench.answer("c/1", OrderOutcome.NEVER_SEEN)
+
+    assert [] == bench.news()
+
+
+# --- after a kill of the relay -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sent", [True, False])
+def test_what_an_earlier_relay_reserved_counts_as_sent(bench, sent):
+    bench.submit(valid_for_ms=60_000)
+    bench.store.flush()  # on disk; whether NEW went out, no other relay can tell
+    if sent:
+        bench.turn()
+    bench.sent.clear()
+    bench.start()
+    bench.connect()
+
+    assert (["c/1"], []) == (bench.asked(), bench.news())
+
+    bench.answer("c/1", OrderOutcome.NEVER_SEEN)
+
+    # Its deadline was on the clock of the relay that is gone.
+    assert [] == bench.news()
+    assert "DENIED(EXPIRED)" == bench.status()
+
+
+def test_what_was_not_on_disk_at_the_kill_was_not_sent(bench):
+    bench.submit()
+    bench.start()
+    bench.connect()
+
+    assert ([], [], "") == (bench.asked(), bench.news(), bench.status())
+
+
+def test_a_retry_after_a_kill_waits_for_the_end(bench):
+    bench.order()
+    bench.start()
+    bench.connect()
+    again = bench.order()
+
+    assert not again.is_used
+
+    bench.answer(replayed=True)
+
+    assert ("DONE", True) == (again.outcome, again.results[0]["replayed"])
+
+
+# --- corrections -----------------------------------------------------------------------------------
+
+
+def not_found(bench, params=BUY):
+    bench.order(params=params, valid_for_ms=100)
+    bench.wait(SECOND)
+    bench.answer("c/1", OrderOutcome.NOT_FOUND)
+    bench.sent.clear()
+    bench.published.clear()
+    assert "REJECTED(NOT_EXECUTED)" == bench.status()
+
+
+def tag_of(bench):
+    return bench.journal.find("c/1").tag
+
+
+def test_a_deal_that_turns_up_late_corrects_the_verdict_and_halts_the_terminal(bench):
+    not_found(bench)
+    bench.orders.noticed(tag_of(bench), deal=77, order=76, position=75, now=bench.now)
+    bench.turn()
+
+    assert "DONE" == bench.status()
+    result = bench.orders.status("c/1")
+    assert (True, 77, [77], 76, 75) == (
+        result["corrected"],
+        result["deal"],
+        result["deals"],
+        result["order"],
+        result["position"],
+    )
+    assert [TradeKind.ORDER_LIFE, TradeKind.VERDICT_CORRECTED] == [
+        kind for kind, _ in bench.published
+    ]
+    assert [TradingState.HALTED] == bench.halts()
+    assert "DENIED(HALTED)" == bench.order("2").outcome
+
+    bench.start()
+
+    assert TradingState.HALTED is bench.orders.state
+    assert "c/1" in bench.orders.describe()["reason"]
+
+
+def test_a_late_result_of_the_terminal_does_the_same(bench):
+    not_found(bench)
+    bench.answer("c/1", OrderOutcome.DONE, deal=77)
+
+    assert ("DONE", [TradingState.HALTED]) == (bench.status(), bench.halts())
+
+
+def test_a_pending_order_that_turns_up_late_corrects_the_verdict(bench):
+    not_found(bench, LIMIT)
+    bench.orders.noticed(tag_of(bench), deal=0, order=76, position=0, now=bench.now)
+    bench.turn()
+
+    assert ("PLACED", [TradingState.HALTED]) == (bench.status(), bench.halts())
+
+
+def test_a_market_order_in_the_history_is_no_evidence_of_an_execution(bench):
+    """One that was refused stands there, too; only a deal says that it traded."""
+    bench.order()
+    bench.answer("c/1", OrderOutcome.REJECTED, retcode=10006)
+    bench.orders.noticed(tag_of(bench), deal=0, order=76, position=0, now=bench.now)
+    bench.turn()
+
+    assert ("REJECTED", []) == (bench.status(), bench.halts())
+
+
+def test_a_deal_of_an_order_that_is_done_or_open_corrects_nothing(bench):
+    bench.order("1")
+    bench.orders.noticed(tag_of(bench), deal=77, order=76, position=75, now=bench.now)
+    bench.answer()
+    bench.orders.noticed(tag_of(bench), deal=77, order=76, position=75, now=bench.now)
+    bench.turn()
+
+    assert ("DONE", []) == (bench.status(), bench.halts())
+
+
+def test_a_deal_of_an_open_order_is_a_reason_to_ask_at_once(bench):
+    bench.order(valid_for_ms=100)
+    bench.wait(30 * SECOND)
+    for _ in bench.asked():
+        bench.answer("c/1", OrderOutcome.UNKNOWN)
+    bench.asked()
+    bench.orders.noticed(tag_of(bench), deal=77, order=76, position=75, now=bench.now)
+    bench.turn()
+
+    assert ["c/1"] == bench.asked()
+
+
+def test_a_tag_of_somebody_else_is_none_of_our_business(bench):
+    bench.orders.noticed("zb1:AAAAAAAAAAAAAAAA", deal=1, order=1, position=1, now=bench.now)
+    bench.turn()
+
+    assert [] == bench.published
+
+
+# --- what a terminal must not do ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("outcome", list(OrderOutcome))
+def test_a_result_of_a_command_that_does_not_exist_changes_nothing(bench, outcome):
+    bench.answer("c/never", outcome)
+
+    assert ("", []) == (bench.status("c/never"), bench.published)
+
+
+def test_a_result_before_its_new_is_not_believed(bench):
+    reply = bench.submit()
+    bench.tell("c/1", OrderOutcome.DONE)
+    bench.turn()
+
+    assert not reply.is_used
+    assert ["c/1"] == bench.news()
