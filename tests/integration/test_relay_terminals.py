@@ -275,7 +275,7 @@ def test_a_terminal_without_the_key_does_not_get_in(arena):
         ({"version_min": 0, "version_max": 0}, LogoutCode.VERSION_MISMATCH, "speaks versions 0..0"),
         ({"login": 0}, LogoutCode.WRONG_ACCOUNT, "no account"),
         ({"login": 2002}, LogoutCode.DUPLICATE_SESSION, "under alias 'good'"),
-        ({"role": 1}, LogoutCode.ROLE_UNSUPPORTED, "market data only"),
+        ({"role": 4}, LogoutCode.ROLE_UNSUPPORTED, "no role 4"),
     ],
 )
 def test_who_may_not_come_in_is_told_why(arena, fields, code, text):
