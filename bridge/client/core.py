@@ -312,6 +312,12 @@ class Topic:
             self.hear_tail(*tail)
         self._settle()
 
+    def first_held(self, epoch: int) -> int | None:
+        """
+        Return the first message of an epoch that came while joining, ``None`` without one.
+        """
+        return min((seq for held, seq, _ in self._later if held == epoch), default=None)
+
     def start_at(self, epoch: int, seq: int) -> None:
         """
         Begin with this message: what came before it was not asked for.

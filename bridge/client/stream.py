@@ -362,7 +362,12 @@ class StreamCore:
                 self._waiting.append(f"{topic.info.name}: {entry.error.message}")
         del self._unjoined[topic]
         body = entry.body if entry.status == "ok" and self._current else None
-        if entry.epoch is None or body is None or position(body) == (entry.epoch, entry.seq):
+        held = None if entry.epoch is None else topic.first_held(entry.epoch)
+        if entry.epoch is not None and body is None and held is not None:
+            # It came after the subscription, so it is wanted, whatever the snapshot says of it.
+            topic.join(entry.epoch, min(held - 1, entry.seq), None)
+            topic.hear_tail(entry.epoch, entry.seq)
+        elif entry.epoch is None or body is None or position(body) == (entry.epoch, entry.seq):
             topic.join(entry.epoch, entry.seq, body)
         else:
             # After a restart the relay knows the newest number from its checkpoint and may

@@ -60,6 +60,8 @@ class JournalLock:
         try:
             _lock(file)
         except OSError:
+            # On Windows the place in the file is that of the locked byte by now.
+            file.seek(0)
             pid = file.read(_PID_SIZE).strip().decode("ascii", "replace")
             file.close()
             owner = f" (process {pid})" if pid.isdigit() else ""

@@ -106,12 +106,14 @@ class MemoryStore:
             if count is not None:
                 count -= 1
 
-    def run_deliveries(self) -> None:
+    def run_deliveries(self, count: int | None = None) -> None:
         """
-        Call what was delivered.
+        Call what was delivered, or the oldest ``count`` calls of it.
         """
-        while self._calls:
+        while self._calls and count != 0:
             self._calls.popleft()()
+            if count is not None:
+                count -= 1
 
     def crash(self) -> None:
         """

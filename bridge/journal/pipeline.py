@@ -62,7 +62,7 @@ class WritePipeline:
             self._group[0].extend(writes)
             self._group[1].append(pending)
         else:
-            self._store.write(writes, functools.partial(self._complete, [pending]))
+            self._hand_over(writes, [pending])
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
@@ -81,7 +81,17 @@ class WritePipeline:
             # Also after an exception: memory has changed, and the disk must follow.
             self._group = None
             if pending:
-                self._store.write(writes, functools.partial(self._complete, pending))
+                self._hand_over(writes, pending)
+
+    def _hand_over(self, writes: Sequence[Write], pending: Sequence[_Pending]) -> None:
+        try:
+            self._store.write(writes, functools.partial(self._complete, pending))
+        except ValueError:
+            # A defect of the caller: it hears of it, and all is as before. They are the newest.
+            for write in reversed(pending):
+                self._pending.pop()
+                write.undo()
+            raise
 
     def _complete(self, written: Sequence[_Pending], error: JournalError | None) -> None:
         if written[0].over:
@@ -105,5 +115,7 @@ class WritePipeline:
             write.over = True
             write.undo()
         self._store.recover()
-        for write in lost:
-            self._store.deliver(functools.partial(write.done, error))
+        # At once: what is handed over from here on is written, though it follows what was lost.
+        with contextlib.ExitStack() as stack:
+            for write in reversed(lost):
+                stack.callback(write.done, error)

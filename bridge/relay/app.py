@@ -60,7 +60,8 @@ _HEARTBEAT_TIMEOUT_MS: Final = 4_000
 _HANDSHAKE_IVL_MS: Final = 2_000
 _SUBSCRIPTION_MAX: Final = 1_024
 _LINGER_MS: Final = 200
-_EXPIRE_EVERY_US: Final = 3_600_000_000
+#: the journal forgets a part of what is old each time
+_EXPIRE_EVERY_US: Final = 60_000_000
 #: at the end: so long for what the journal still has to write, and the replies that wait for it
 _LAST_WRITES_S: Final = 2.0
 #: the number of this parameter in glibc's malloc.h

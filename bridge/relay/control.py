@@ -120,6 +120,16 @@ class Control:
                     error.code, error.message, hop=Hop.CLIENT, field=error.field, hint=error.hint
                 )
             )
+        except Exception:
+            # A defect of ours must not leave anybody without a reply. Not the body: it has the token.
+            log.exception("control request failed")
+            reply.error(
+                error_map(
+                    ErrorName.INTERNAL,
+                    "the relay failed on this request",
+                    hint="please report it, with the relay's log",
+                )
+            )
 
     def _answer(self, request: Request, reply: _Reply) -> None:
         token = request.token or ""

@@ -10,8 +10,8 @@ From the reservation to the verdict: sending, results, asking again, telling who
 Rule 1: nothing leaves before its reservation is on disk. A reservation found after a crash
 counts as sent.
 Rule 2: behind a NEW there are only QUERYs. NEW goes out again only when the terminal answers
-NEVER_SEEN to the one question that is open, with the ledger that the NEW was sent to, and before
-its deadline.
+NEVER_SEEN to the one question that is open, with the ledger that the NEW was sent to, which has
+said nothing else of it before, and before its deadline. What was told as an end is never sent.
 Rule 3: who waits gets the end once it is on disk, or UNKNOWN at the deadline, or at once when
 the link is lost. The finding out goes on.
 """
@@ -60,6 +60,11 @@ _QUERY_MAX: Final = 64
 #: how much longer than its deadline a request waits for a disk that has its answer
 _DISK_GRACE_US: Final = 1_000_000
 _LINK_LOST: Final = "the link was lost before it could be sent"
+_ANOTHER_LEDGER: Final = "the terminal has another ledger than the one that it was sent to"
+#: what only the ledger that a NEW was sent to can say
+_OF_ITS_LEDGER: Final = frozenset(
+    {OrderOutcome.EXPIRED_NOT_SENT, OrderOutcome.DENIED, OrderOutcome.NOT_FOUND}
+)
 
 
 class OpenCommands:
@@ -101,7 +106,13 @@ class OpenCommands:
         """
         Return the result map of a command, with its parts.
         """
-        children = self._children(entry.command_id) if entry.request is None else ()
+        children: Sequence[Entry] = ()
+        if entry.request is None:
+            try:
+                children = self._children(entry.command_id)
+            except JournalError as error:
+                # Its own verdict is true all the same.
+                self._cannot_read(entry.command_id, error)
         return result_of(entry, replayed=replayed, children=children)
 
     def unresolved(self) -> frozenset[str]:
@@ -219,7 +230,7 @@ class OpenCommands:
         for command in list(self._open.values()):
             if command.stage is Stage.READY:
                 self._send(command, now)
-            elif command.stage is Stage.PARTS:
+            elif command.stage is Stage.PARTS and now.us >= command.next_query_us:
                 self._end_parts(command, now)
         self._inquire(now)
 
@@ -287,7 +298,12 @@ class OpenCommands:
         """
         self.unheard.discard(result.command_id)
         command = self._open.get(result.command_id)
-        entry = self.known(result.command_id)
+        try:
+            entry = self.known(result.command_id)
+        except JournalError as error:
+            # It is not open. The terminal's ledger keeps what it says of it.
+            self._cannot_read(result.command_id, error)
+            return
         if entry is None or entry.alias != self._desk.alias or entry.request is None:
             log.error("a result of no command", terminal=self._desk.alias, id=result.command_id)
             return
@@ -297,6 +313,8 @@ class OpenCommands:
             self._never_seen(command, result, now)
         elif command is not None and command.stage in (Stage.RESERVING, Stage.READY):
             log.error("a result before its NEW", terminal=self._desk.alias, id=entry.command_id)
+        elif result.outcome in _OF_ITS_LEDGER and result.incarnation != entry.incarnation:
+            self.record(entry, unknown(_ANOTHER_LEDGER, now.utc_msc), now)
         else:
             self.record(entry, Verdict.from_result(result, now.utc_msc), now)
 
@@ -306,7 +324,10 @@ class OpenCommands:
             return
         entry = command.entry
         if result.incarnation != entry.incarnation:
-            text = "the terminal has another ledger than the one that it was sent to"
+            self.record(entry, unknown(_ANOTHER_LEDGER, now.utc_msc), now)
+        elif entry.verdict is not None:
+            # It was there before: the ledger was put back to an older state.
+            text = "the terminal's ledger has forgotten it: what became of it cannot be told"
             self.record(entry, unknown(text, now.utc_msc), now)
         elif now.us < command.send_by_us:
             command.session = self._desk.session
@@ -322,7 +343,11 @@ class OpenCommands:
         A command that is open is asked for at once. One that counted as not executed is
         corrected.
         """
-        entry = self._desk.journal.find_by_tag(tag)
+        try:
+            entry = self._desk.journal.find_by_tag(tag)
+        except JournalError as error:
+            self._cannot_read(tag, error)
+            return
         if entry is None or entry.alias != self._desk.alias or entry.request is None:
             return
         command = self._open.get(entry.command_id)
@@ -383,9 +408,22 @@ class OpenCommands:
                 _ask_later(command, now)
         if change.changed:
             self._desk.publish(TradeKind.ORDER_LIFE, self.result(entry), now.utc_msc)
+            if entry.parent and entry.final and entry.parent not in self._open:
+                self._amend_parent(entry.parent, now)
         if change.corrected:
             self._desk.publish(TradeKind.VERDICT_CORRECTED, self.result(entry), now.utc_msc)
             self._corrected(entry, now)
+
+    def _amend_parent(self, name: str, now: Moment) -> None:
+        # The end of a part changed behind that of its close_all.
+        try:
+            parent = self.known(name)
+            verdict = aggregate(self._children(name), now.utc_msc)
+        except JournalError as error:
+            self._cannot_read(name, error)
+            return
+        if parent is not None and verdict is not None:
+            self.record(parent, verdict, now)
 
     def recorded(self, change: Change, error: JournalError | None, now: Moment) -> None:
         """
@@ -403,6 +441,9 @@ class OpenCommands:
             log.error("a verdict is not on disk", terminal=self._desk.alias, reason=str(error))
             command.entry = self._desk.journal.find(entry.command_id) or command.entry
             command.stage = Stage.PARTS if entry.request is None else Stage.ASKING
+            # Its end was told. NEVER_SEEN, as of what was denied, must not send it again.
+            command.send_by_us = 0
+            command.queries += 1
             _ask_later(command, now)
             return
         del self._open[entry.command_id]
@@ -422,9 +463,22 @@ class OpenCommands:
     def _end_parts(self, command: OpenCommand, now: Moment) -> None:
         if any(name in self._open for name in command.children):
             return
-        verdict = aggregate(self._children(command.entry.command_id), now.utc_msc)
+        try:
+            children = self._children(command.entry.command_id)
+        except JournalError as error:
+            self._cannot_read(command.entry.command_id, error)
+            command.queries += 1
+            _ask_later(command, now)
+            return
+        verdict = aggregate(children, now.utc_msc)
         if verdict is not None:
             self.record(command.entry, verdict, now)
+
+    def _cannot_read(self, what: str, error: JournalError) -> None:
+        # The store takes no new risk from here on, and says why in ``healthy``.
+        log.error(
+            "the journal cannot be read", terminal=self._desk.alias, id=what, reason=str(error)
+        )
 
     def _ends_soon(self, command: OpenCommand) -> bool:
         # Its end, or that of all its parts, is about to be on disk.
@@ -450,9 +504,16 @@ class OpenCommands:
             ]
             if late:
                 self.tell_unknown(command, late)
-                if command.stage is Stage.SENT:
-                    command.stage = Stage.ASKING
-                    command.next_query_us = now.us
+            unheard = not command.waiters and now.us >= max(
+                self._ask_from_us(command), busy_until_us
+            )
+            if command.stage is Stage.SENT and (late or unheard):
+                command.stage = Stage.ASKING
+                command.next_query_us = now.us
+
+    def _ask_from_us(self, command: OpenCommand) -> int:
+        # When the answer to a NEW is overdue for which nobody waits.
+        return command.send_by_us + self._desk.settings.answer_ms * 1000
 
     def _grace_us(self, command: OpenCommand) -> int:
         # The disk has the answer, or decides it: what is not reserved by now is never sent.
@@ -470,6 +531,10 @@ class OpenCommands:
                 yield max(waiter.deadline_us, busy_until_us) + grace_us
             if command.stage is Stage.READY:
                 yield command.send_by_us
+            elif command.stage is Stage.SENT and not command.waiters:
+                yield max(self._ask_from_us(command), busy_until_us)
+            elif command.stage is Stage.PARTS and command.next_query_us:
+                yield command.next_query_us
             elif self._is_to_be_asked(command):
                 yield max(command.next_query_us, busy_until_us)
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any, Final, NamedTuple
 
+from bridge.exceptions import JournalError
 from bridge.journal import Journal
+from bridge.logs import get_logger
 from bridge.model.trade import TAG_PREFIX
 
 __all__ = ["OrderComments"]
+
+log = get_logger(__name__)
 
 _CACHED_MAX: Final = 4_096
 
@@ -41,7 +45,12 @@ class OrderComments:
     def _find(self, tag: str) -> _Words | None:
         words = self._cached.get(tag)
         if words is None:
-            entry = self._journal.find_by_tag(tag)
+            try:
+                entry = self._journal.find_by_tag(tag)
+            except JournalError as error:
+                # The broker's own is true, too.
+                log.warning("the journal cannot be read", tag=tag, reason=str(error))
+                return None
             if entry is None:
                 return None
             words = self._cached[tag] = _Words(entry.command_id, entry.comment)

@@ -72,6 +72,10 @@ class Orders:
         self._commands = OpenCommands(self._desk, self._corrected)
         self._pending = PendingCommands(self._desk, judge, self._commands)
         self._next_us = 0
+        #: how often the state was set: what is on disk late must not undo what came after it
+        self._states_asked = 0
+        #: what the terminal was told, in WELCOME or HALT
+        self._told = self.state
 
     @property
     def state(self) -> TradingState:
@@ -108,9 +112,19 @@ class Orders:
             return True
 
         def answer(_: JournalError | None, __: Moment) -> None:
-            entry = self._commands.known(name)
+            problem = "it is not in the journal any more"
+            entry = None
+            try:
+                entry = self._commands.known(name)
+            except JournalError as error:
+                problem = str(error)
             if entry is not None:
                 waiter.reply.result(self._commands.result(entry, replayed=True))
+            else:
+                # No word of what became of it (bus protocol, "INTERNAL").
+                waiter.reply.error(
+                    error_map(ErrorName.INTERNAL, f"{name} cannot be looked up: {problem}")
+                )
 
         known = self._journal.known(name, wanted.content_hash, self._desk.later(answer))
         if isinstance(known, Diverged):
@@ -144,6 +158,7 @@ class Orders:
         """
         self.stir()
         self._desk.session = session
+        self._told = self.state
         self._commands.link_up(now)
 
     def link_down(self, now: Moment) -> None:
@@ -188,18 +203,21 @@ class Orders:
         Halt, reduce or resume; latched over restarts. ``done`` is called in ``poll``.
 
         A stricter state holds at once, whatever the journal says; a looser one only when it
-        is on disk.
+        is on disk, and if nothing else was asked for since.
         """
         self.stir()
         desk = self._desk
+        self._states_asked += 1
+        number = self._states_asked
+        at_once = state > desk.state
 
         def latched(error: JournalError | None, _: Moment) -> None:
-            if error is None and (state, reason) != (desk.state, desk.state_reason):
+            if error is None and number == self._states_asked and not at_once:
                 self._obey(state, reason)
             done(error)
 
         log.warning("trading state", terminal=self.alias, state=state.name, reason=reason, who=who)
-        if state > desk.state:
+        if at_once:
             self._obey(state, reason)
         self._journal.set_state(
             self.alias, state, reason, who, desk.later(latched), now_utc_msc=now.utc_msc
@@ -304,6 +322,9 @@ class Orders:
             while desk.arrived:
                 desk.arrived.popleft()(now)
             desk.stirred = False
+            if desk.session is not None and self._told > self.state:
+                # WELCOME told it HALTED for the journal's sake, and that is well again.
+                self._obey(desk.state, desk.state_reason)
             self._commands.expire(now)
             self._pending.advance(now)
             self._commands.send(now)
@@ -321,6 +342,7 @@ class Orders:
         desk = self._desk
         desk.state = state
         desk.state_reason = reason
+        self._told = state
         if desk.session is not None and desk.session.may_trade:
             desk.session.send(Halt(int(state), clip(reason), desk.relay_epoch))
 

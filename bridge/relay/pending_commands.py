@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from bridge.bus.orders import Reason
 from bridge.bus.requests import ErrorName, Hop, error_map
+from bridge.exceptions import JournalError
 from bridge.journal import Entry
 from bridge.model.trade import order_tag
 from bridge.policy import Context, Denial, Proposal
@@ -33,7 +34,7 @@ from bridge.relay.order_commands import (
     request_of,
 )
 from bridge.relay.order_desk import Desk
-from bridge.relay.order_results import denied_result, diverged
+from bridge.relay.order_results import denied_result, diverged, no_journal
 from bridge.wire.spec import Permission, TradingState
 
 __all__ = ["PendingCommands"]
@@ -273,9 +274,14 @@ class PendingCommands:
 
     def _reserve(self, pending: PendingCommand, entries: list[Entry]) -> None:
         reducing = proposal_of(pending.wanted, "").reduces
-        reserved = self._commands.reserve(
-            entries, pending.waiters, pending.send_by_us, reducing=reducing
-        )
+        try:
+            reserved = self._commands.reserve(
+                entries, pending.waiters, pending.send_by_us, reducing=reducing
+            )
+        except JournalError as error:
+            # Whether the id is taken cannot be looked up. Nothing was sent for this request.
+            self._deny(pending, no_journal(error))
+            return
         if reserved:
             del self._pending[pending.wanted.command_id]
         else:

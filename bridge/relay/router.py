@@ -33,7 +33,7 @@ from bridge.bus.requests import (
 )
 from bridge.bus.topics import exact, parse_topic
 from bridge.config import Settings
-from bridge.exceptions import InvalidRequest
+from bridge.exceptions import InvalidRequest, JournalError
 from bridge.logs import get_logger
 from bridge.model.record import TickRecord, unpack_record
 from bridge.relay.asks import Answer
@@ -158,7 +158,10 @@ class Router:
         for waiting in list(self._snapshots):
             if now >= waiting.deadline_us or not self._is_starting(waiting.topics, now):
                 self._snapshots.remove(waiting)
-                self._reply(waiting.way, self._snapshot(waiting.topics))
+                try:
+                    self._reply(waiting.way, self._snapshot(waiting.topics))
+                except JournalError as error:
+                    self._fail(waiting.way, _no_journal(error))
 
     def _receive(self, frames: list[bytes]) -> None:
         self.requests += 1
@@ -549,6 +552,11 @@ class Router:
         except zmq.ZMQError as error:
             # Its queue is full, or it is gone (ROUTER_MANDATORY is off: then silently).
             log.warning("reply dropped", reason=str(error))
+
+
+def _no_journal(error: JournalError) -> dict[str, Any]:
+    message = f"the journal cannot be read: {error.problem}"
+    return error_map(ErrorName.INTERNAL, message, hint=error.hint)
 
 
 def _not_yet() -> dict[str, Any]:

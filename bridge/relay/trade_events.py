@@ -161,7 +161,11 @@ class TradeEvents:
     ) -> None:
         """
         Take an EVENT; ``send`` is the session's that it came in.
+
+        Behind one that was lost none is taken: its place on disk would pass the lost one over.
         """
+        if self.lost:
+            return
         has_place = bool(event.cursor_ticket)
         cursor = EventCursor(event.cursor_time_msc, event.cursor_ticket) if has_place else None
         kind = _name(EventKind, event.kind)
@@ -180,19 +184,22 @@ class TradeEvents:
                 return
             for one in made:
                 self._publish(*one)
-            if cursor is not None:
+            if cursor is not None and not self.lost:
                 send(EventAck(cursor.time_msc, cursor.ticket))
 
-        self._journal.note_event(
-            self._alias,
-            account,
-            event.kind,
-            event.cursor_ticket,
-            cursor,
-            body,
-            written,
-            now_utc_msc=utc_msc,
-        )
+        try:
+            self._journal.note_event(
+                self._alias,
+                account,
+                event.kind,
+                event.cursor_ticket,
+                cursor,
+                body,
+                written,
+                now_utc_msc=utc_msc,
+            )
+        except JournalError as error:
+            written(error)
         if made:
             self._look_for_tag(event.kind, event.record)
 

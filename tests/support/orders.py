@@ -145,7 +145,15 @@ class OrderBench:
 
     def connect(self, **fields: Any) -> TradeSession:
         """
-        Open a session, and let the terminal answer what it was asked for with INTENT.
+        Open a session, and go on until nothing happens any more.
+        """
+        session = self.link_up(**fields)
+        self.turn()
+        return session
+
+    def link_up(self, **fields: Any) -> TradeSession:
+        """
+        Open a session; nothing is written yet.
         """
         values = {
             "login": 1001,
@@ -157,7 +165,7 @@ class OrderBench:
         }
         session = TradeSession(**{**values, **fields})
         self.orders.link_up(session, self.now)
-        self.turn()
+        self.orders.poll(self.now)
         return session
 
     def _send(self, message):

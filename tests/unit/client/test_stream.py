@@ -280,6 +280,29 @@ def test_its_ticks_come_as_soon_as_the_terminal_does(relay):
     assert [(GBPUSD, 7, 1)] == delivered(wire)
 
 
+def test_what_came_while_joining_is_delivered_though_the_terminal_is_away_again(relay):
+    """The snapshot knows the tick and calls it old; but it is newer than the subscription."""
+    wire = WireModel(relay, GBPUSD)
+    wire.held_replies = []
+    wire.core.start(wire.now)
+    wire.settle()
+    wire.answer(wire.held_replies.pop(0))
+    wire.settle()
+    wire.core.timer(wire.now)
+    wire.settle()
+    wire.deliver(relay.publish(GBPUSD))
+    relay.publish(GBPUSD)
+    topic = relay.topic(GBPUSD)
+    topic.status = "error"
+    topic.error = Refusal("TERMINAL_UNAVAILABLE", "not connected", "terminal").error
+    wire.held_replies = None
+    wire.core.receive(SYNC, wire.now)
+    wire.settle()
+
+    assert wire.joined
+    assert [(GBPUSD, 7, 1), (GBPUSD, 7, 2)] == delivered(wire)
+
+
 def test_without_waiting_a_terminal_that_is_away_is_an_error(relay):
     topic = relay.topic(GBPUSD)
     topic.status = "error"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import sqlite3
@@ -734,3 +735,22 @@ def test_a_journal_of_a_hundred_thousand_commands_loads_fast(bench):
     # The processor's time, in which the check behind the start may have begun: the machine may
     # be busy with other tests.
     assert min(times) < 0.9
+
+
+def test_a_write_that_cannot_be_stored_leaves_nothing_behind(bench):
+    """A defect of the caller must not end the journal for everybody else."""
+    journal = bench.journal()
+    with pytest.raises(ValueError, match="cannot be journalled"):
+        journal.reserve(
+            [dataclasses.replace(make_entry("a/1"), comment="\ud800")], bench.told.done("bad")
+        )
+    with pytest.raises(ValueError, match="cannot be journalled"), journal.together():
+        journal.reserve(
+            [dataclasses.replace(make_entry("a/2"), comment="\ud800")], bench.told.done("bad")
+        )
+    journal.reserve([make_entry("a/3")], bench.told.done("good"))
+    bench.wait(1)
+
+    assert [("good", None)] == list(bench.told)
+    assert (None, None) == (journal.find("a/1"), journal.find("a/2"))
+    assert 0 == journal.pending

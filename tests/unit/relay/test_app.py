@@ -14,7 +14,9 @@ import zmq
 from bridge.bus.bodies import read_relay
 from bridge.bus.requests import BUS_VERSION
 from bridge.bus.topics import exact, split_message
+from bridge.config import TradingSettings
 from bridge.exceptions import ConfigError, DataFolderInUse, EndpointInUse
+from bridge.journal.schema import _REMOVED_AT_ONCE
 from bridge.model.record import Cursor
 from bridge.relay import app as module
 from bridge.relay.app import Relay, program_name
@@ -467,3 +469,29 @@ def test_the_cursor_is_on_disk_within_the_interval(tmp_path):
         terminal.until(
             lambda: [500] == [stream.seq for stream in saved(settings).streams], within_s=10
         )
+
+
+# --- the journal ------------------------------------------------------------------------------
+
+
+def test_what_is_old_leaves_the_journal_while_the_relay_runs(settings, monkeypatch):
+    enough = threading.Event()
+    times = []
+
+    def expire(self, now_utc_msc):
+        times.append(now_utc_msc)
+        if len(times) > 2:
+            enough.set()
+
+    monkeypatch.setattr(module.Journal, "expire", expire)
+    monkeypatch.setattr(module, "_EXPIRE_EVERY_US", 1)
+    with RelayThread(settings):
+        assert enough.wait(10)
+
+
+def test_what_is_old_leaves_the_journal_faster_than_orders_can_come():
+    """Else the journal of a busy relay grows until the disk is full."""
+    expired_a_minute = _REMOVED_AT_ONCE * 60_000_000 / module._EXPIRE_EVERY_US
+    orders_a_minute = TradingSettings().max_orders_per_minute
+
+    assert expired_a_minute > 4 * orders_a_minute

@@ -10,6 +10,7 @@ import msgpack
 import pytest
 import zmq
 
+from bridge.exceptions import JournalError
 from bridge.journal import Journal, MemoryStore
 from bridge.relay.control import CONTROL_FILE, Control, write_control_file
 from bridge.relay.order_requests import OrderRequests
@@ -28,13 +29,14 @@ class Bench:
         self.client.rcvtimeo = 10_000
         self.client.connect(f"tcp://127.0.0.1:{port}")
         self.stopped: list[str] = []
+        self.orders = OrderRequests(Journal(MemoryStore()), {})
         self.control = Control(
             self.socket,
             "secret",
             lambda: {"up": 1},
             lambda: {"pong": 1},
             self.stopped.append,
-            OrderRequests(Journal(MemoryStore()), {}),
+            self.orders,
         )
 
     def raw(self, *frames):
@@ -165,3 +167,15 @@ def test_the_control_file_replaces_an_old_one_as_a_whole(tmp_path):
 
     assert "secret" == json.loads((tmp_path / CONTROL_FILE).read_text())["token"]
     assert [CONTROL_FILE] == [path.name for path in tmp_path.iterdir()]
+
+
+def test_a_request_on_which_the_relay_fails_gets_its_reply(bench, monkeypatch):
+    def unreadable(*args):
+        raise JournalError("the record is damaged")
+
+    monkeypatch.setattr(bench.orders, "resolve", unreadable)
+    params = {"command_id": "c/1", "executed": True, "evidence": "seen"}
+    reply = bench.ask("order_resolve", params=params)
+
+    assert (1, False, "INTERNAL") == (reply["id"], reply["ok"], reply["error"]["code"])
+    assert bench.ask("ping")["ok"]

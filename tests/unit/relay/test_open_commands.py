@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bridge.bus.bodies import TradeKind
+from bridge.bus.requests import Method
+from bridge.exceptions import JournalError
 from bridge.wire.messages import New, Query
 from bridge.wire.spec import OrderOutcome, TradingState
 from tests.support.orders import BUY, LIMIT, OTHER_LEDGER, SECOND, OrderBench
@@ -213,6 +215,168 @@ def test_a_second_new_needs_a_second_never_seen(bench):
     assert [] == bench.news()
 
 
+@pytest.mark.parametrize("outcome", [OrderOutcome.INTENT, OrderOutcome.UNKNOWN])
+@pytest.mark.parametrize("waited", [0, 30 * SECOND])
+def test_what_the_ledger_knew_and_does_not_know_any_more_is_never_sent_again(
+    bench, outcome, waited
+):
+    """The terminal's ledger was put back to an older state: it says nothing any more."""
+    bench.order(valid_for_ms=20_000)
+    bench.news()
+    bench.answer("c/1", outcome)
+    bench.cut()
+    bench.wait(waited)
+    bench.connect()
+    bench.answer("c/1", OrderOutcome.NEVER_SEEN)
+
+    assert [] == bench.news()
+    assert "UNKNOWN" == bench.status()
+
+
+@pytest.mark.parametrize(
+    "outcome", [OrderOutcome.NOT_FOUND, OrderOutcome.DENIED, OrderOutcome.EXPIRED_NOT_SENT]
+)
+def test_another_ledger_cannot_say_that_it_was_not_executed(bench, outcome):
+    cut_with_an_open_order(bench)
+    bench.connect(incarnation=OTHER_LEDGER)
+    bench.answer("c/1", outcome, incarnation=OTHER_LEDGER)
+
+    assert "UNKNOWN" == bench.status()
+
+
+# --- a disk that fails ------------------------------------------------------------------------
+
+
+def lose_the_verdict(bench):
+    """
+    Let the write fail that is on its way, and the disk work again.
+    """
+    bench.store.fail = JournalError("the disk is full")
+    bench.turn()
+    bench.store.fail = None
+
+
+def test_what_was_told_as_denied_is_not_sent_again_when_its_verdict_was_lost(bench):
+    """It is not in the terminal's ledger: NEVER_SEEN is what the terminal says of it."""
+    reply = bench.order(valid_for_ms=60_000)
+    bench.news()
+    bench.tell("c/1", OrderOutcome.DENIED, reason=9)
+    lose_the_verdict(bench)
+
+    assert "DENIED(RATE_LIMIT)" == reply.outcome
+
+    bench.wait(SECOND)
+    for _ in bench.asked():
+        bench.answer("c/1", OrderOutcome.NEVER_SEEN)
+
+    assert [] == bench.news()
+    assert bench.status().startswith("DENIED")
+
+
+def test_what_was_told_as_halted_is_not_sent_when_that_verdict_was_lost(bench):
+    bench.view.busy_us = bench.us
+    reply = bench.submit(valid_for_ms=60_000)
+    bench.view.busy_us = bench.us + SECOND
+    bench.store.flush()
+    bench.orders.poll(bench.now)
+    bench.orders.set_state(TradingState.HALTED, "stop", "test", lambda _: None, bench.now)
+    bench.orders.poll(bench.now)
+    lose_the_verdict(bench)
+
+    assert "DENIED(HALTED)" == reply.outcome
+
+    bench.orders.set_state(TradingState.ACTIVE, "", "test", lambda _: None, bench.now)
+    bench.wait(5 * SECOND)
+    for _ in bench.asked():
+        bench.answer("c/1", OrderOutcome.NEVER_SEEN)
+
+    assert [] == bench.news()
+    assert bench.status().startswith("DENIED")
+
+
+def test_the_end_of_a_close_all_is_tried_again_after_a_while_and_not_all_the_time(bench):
+    reply = bench.order(method=Method.CLOSE_ALL, params={}, valid_for_ms=60_000)
+    bench.read("positions", [{"ticket": 7, "symbol": "EURUSD"}])
+    bench.tell("c/1/7", OrderOutcome.DONE)
+    bench.store.flush()
+    bench.orders.poll(bench.now)
+    bench.store.fail = JournalError("the disk is full")
+    bench.turn()
+
+    assert "DONE" == reply.outcome
+
+    bench.wait(SECOND)
+    bench.store.fail = None
+    bench.wait(30 * SECOND)
+    bench.start()
+
+    assert "DONE" == bench.status()
+
+
+def unreadable(*args):
+    raise JournalError("the record is damaged")
+
+
+def test_a_result_of_a_command_that_cannot_be_read_stops_nothing(bench, monkeypatch):
+    bench.order()
+    monkeypatch.setattr(bench.journal, "find", unreadable)
+    bench.tell("c/old", OrderOutcome.DONE)
+    bench.answer()
+
+    assert [("DONE", "c/1")] == [(r["outcome"], r["command_id"]) for _, r in bench.published]
+
+
+def test_a_tag_that_cannot_be_looked_up_stops_nothing(bench, monkeypatch):
+    monkeypatch.setattr(bench.journal, "find_by_tag", unreadable)
+    bench.orders.noticed("zb1:AAAAAAAAAAAAAAAA", deal=1, order=1, position=1, now=bench.now)
+    bench.turn()
+
+    assert [] == bench.published
+
+
+def test_a_close_all_whose_parts_cannot_be_read_has_no_end_yet(bench, monkeypatch):
+    reply = bench.order(method=Method.CLOSE_ALL, params={})
+    bench.read("positions", [{"ticket": 7, "symbol": "EURUSD"}])
+    with monkeypatch.context() as damaged:
+        damaged.setattr(bench.journal, "children", unreadable)
+        bench.answer("c/1/7", OrderOutcome.DONE)
+        bench.wait(10 * SECOND)
+
+        assert "UNKNOWN" == reply.outcome
+
+    bench.wait(30 * SECOND)
+
+    assert "DONE" == bench.status()
+
+
+# --- without an answer ------------------------------------------------------------------------
+
+
+def test_a_part_of_a_close_all_that_is_not_answered_is_asked_for(bench):
+    bench.order(method=Method.CLOSE_ALL, params={})
+    bench.read("positions", [{"ticket": 7, "symbol": "EURUSD"}])
+
+    assert ["c/1/7"] == bench.news()
+
+    bench.wait(10 * SECOND)
+
+    assert "c/1/7" in bench.asked()
+
+
+def test_what_is_sent_again_after_its_client_was_told_is_asked_for(bench):
+    """Nobody waits for it any more, and it must be found out all the same."""
+    cut_with_an_open_order(bench)
+    bench.connect()
+    bench.answer("c/1", OrderOutcome.NEVER_SEEN)
+
+    assert ["c/1"] == bench.news()
+
+    bench.asked()
+    bench.wait(10 * SECOND)
+
+    assert "c/1" in bench.asked()
+
+
 # --- after a kill of the relay -------------------------------------------------------------------
 
 
@@ -350,6 +514,23 @@ def test_a_tag_of_somebody_else_is_none_of_our_business(bench):
     bench.turn()
 
     assert [] == bench.published
+
+
+@pytest.mark.parametrize(("late", "whole"), [("c/1/7", "PARTIAL"), ("c/1/8", "DONE")])
+def test_a_part_that_is_corrected_corrects_its_close_all(bench, late, whole):
+    bench.order(method=Method.CLOSE_ALL, params={})
+    records = [{"ticket": ticket, "symbol": "EURUSD"} for ticket in (7, 8)]
+    bench.read("positions", records)
+    bench.answer("c/1/7", OrderOutcome.NOT_FOUND if whole == "PARTIAL" else OrderOutcome.DONE)
+    bench.answer("c/1/8", OrderOutcome.NOT_FOUND)
+    bench.answer(late, OrderOutcome.DONE, deal=77)
+
+    assert whole == bench.status()
+    assert late in bench.orders.describe()["reason"]
+
+    bench.start()
+
+    assert whole == bench.status()
 
 
 # --- what a terminal must not do ---------------------------------------------------------------------

@@ -11,6 +11,7 @@ import zmq
 from bridge.bus.bodies import read_tick
 from bridge.bus.requests import Method
 from bridge.config import LimitSettings
+from bridge.exceptions import JournalError
 from bridge.journal import Journal, MemoryStore
 from bridge.relay import router as module
 from bridge.relay.clock import now_us
@@ -295,6 +296,25 @@ def test_a_snapshot_waits_for_the_first_tick(bench):
     (reply,) = bench.replies()
 
     assert "ok" == reply["result"]["topics"][0]["status"]
+
+
+def test_a_snapshot_that_fails_while_it_waits_gets_its_reply(bench, monkeypatch):
+    """As when the journal, which has the trade/ topics, cannot be read any more."""
+
+    def unreadable(names):
+        raise JournalError("the record is damaged")
+
+    link = bench.connected()
+    bench.terminal().subscribe("EURUSD")
+    bench.start("snapshot", {"topics": [TOPIC, "trade/demo"], "wait_ms": 60_000})
+    bench.begin(link)
+    bench.take(1, 1)
+    monkeypatch.setattr(bench.router, "_snapshot", unreadable)
+    bench.router.poll(now_us())
+    bench.router.poll(now_us())
+    (reply,) = bench.replies()
+
+    assert (False, "INTERNAL") == (reply["ok"], reply["error"]["code"])
 
 
 def test_a_snapshot_waits_no_longer_than_asked(bench):

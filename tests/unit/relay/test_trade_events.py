@@ -113,6 +113,63 @@ def test_what_cannot_be_written_is_not_acknowledged(bench):
     assert ([], [], 1) == (bench.published, bench.sent, bench.events.lost)
 
 
+def test_behind_what_could_not_be_written_nothing_is_taken_in_this_session(bench):
+    """Its place on disk would be behind the lost one: the next WELCOME would pass that over."""
+    bench.event(ticket=5, time_msc=100)
+    bench.store.fail = JournalError("the disk is full")
+    bench.store.flush()
+    bench.store.fail = None
+    bench.event(ticket=6, time_msc=900_000)
+    bench.store.flush()
+
+    assert ([], [], None) == (
+        bench.published,
+        bench.sent,
+        bench.journal.event_cursor("demo", *ACCOUNT),
+    )
+
+    bench.events.link_up()
+    bench.event(ticket=5, time_msc=100, recovered=True)
+    bench.event(ticket=6, time_msc=900_000, recovered=True)
+    bench.store.flush()
+
+    assert [EventAck(100, 5), EventAck(900_000, 6)] == bench.sent
+
+
+def test_what_comes_between_the_disks_failure_and_the_news_of_it_is_not_taken_either(bench):
+    bench.event(ticket=5, time_msc=100)
+    bench.store.fail = JournalError("the disk is full")
+    bench.store.commit()
+    bench.store.fail = None
+    bench.store.run_deliveries(1)
+    bench.event(ticket=6, time_msc=900_000)
+    bench.store.flush()
+
+    assert ([], None) == (bench.sent, bench.journal.event_cursor("demo", *ACCOUNT))
+
+
+def test_an_event_that_cannot_be_looked_up_counts_as_lost(bench, monkeypatch):
+    def unreadable(*args):
+        raise JournalError("the record is damaged")
+
+    monkeypatch.setattr(bench.store, "has_event", unreadable)
+    monkeypatch.setattr(bench.store, "find_by_tag", unreadable)
+    bench.event(comment=TAG)
+    bench.store.flush()
+
+    assert ([], [], 1) == (bench.published, bench.sent, bench.events.lost)
+
+
+def test_a_comment_that_cannot_be_looked_up_stays_the_brokers(bench, monkeypatch):
+    def unreadable(*args):
+        raise JournalError("the record is damaged")
+
+    monkeypatch.setattr(bench.store, "find_by_tag", unreadable)
+    record = {"ticket": 1, "comment": TAG}
+
+    assert {**record, "tag": TAG, "command_id": ""} == OrderComments(bench.journal).put_back(record)
+
+
 def test_changes_of_state_have_no_place_and_are_each_told(bench):
     bench.event(EventKind.POSITION)
     bench.event(EventKind.POSITION)
