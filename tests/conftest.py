@@ -22,6 +22,15 @@ hypothesis.settings.register_profile(
 )
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """
+    Run twice as many tests at a time as there are cores: most of them wait for each other's
+    clocks and processes.
+    """
+    return 2 * (os.cpu_count() or 1)
+
+
 def pytest_configure(config):
     hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "bridge"))
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

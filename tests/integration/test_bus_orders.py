@@ -21,7 +21,7 @@ from bridge.bus.requests import TRADING_METHODS, ControlMethod, Method
 from bridge.bus.topics import exact, split_message
 from bridge.model.trade import order_tag
 from tests.support.json_schema import problems
-from tests.support.strategy import TurningMarket
+from tests.support.turning_market import TurningMarket
 from tools import bus_schema
 from tools.bus_examples import to_json
 

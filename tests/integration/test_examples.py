@@ -14,7 +14,8 @@ import pytest
 
 from bridge.model.trade import order_tag
 from bridge.sim.exchange_rules import BrokerRules
-from tests.support.strategy import BAR_MS, Program, TurningMarket
+from tests.support.program import Program
+from tests.support.turning_market import BAR_MS, TurningMarket
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 CLIENT_ID = "ma-test"

@@ -45,7 +45,8 @@ def parser() -> argparse.ArgumentParser:
     """
     made = argparse.ArgumentParser(prog="python -m tests.mql5 run", description=__doc__)
     made.add_argument("source", type=Path, help="an .mq5 file")
-    made.add_argument("--mode", default="plain", help="of the build: plain, asan or coverage")
+    mode = os.environ.get("MQL5_BUILD", "plain")
+    made.add_argument("--mode", default=mode, help="of the build: plain, asan or coverage")
     made.add_argument("--input", action="append", default=[], metavar="NAME=VALUE")
     made.add_argument(
         "--input-file", action="append", default=[], metavar="NAME=FILE",

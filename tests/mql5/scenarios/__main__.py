@@ -34,9 +34,7 @@ def main(arguments: list[str]) -> int:
     """
     os.environ["BRIDGE_EA_MODES"] = "all"
     counts = _Counts()
-    # Twice as many as cores: the scenarios wait for each other's clocks most of the time.
-    jobs = str(2 * (os.cpu_count() or 1))
-    words = ["-q", "--no-header", "-n", jobs, "--dist", "worksteal", *arguments]
+    words = ["-q", "--no-header", "-n", "auto", "--dist", "worksteal", *arguments]
     if not any(Path(word).exists() for word in arguments):
         words.append(str(_TESTS))
     code = pytest.main(words, plugins=[counts])
