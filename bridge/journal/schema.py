@@ -121,18 +121,30 @@ _REMOVE_COMMANDS: Final = """
         SELECT command_id FROM commands WHERE touched < ?1 AND final ORDER BY touched LIMIT ?2)
 """
 # Of trade/ only a beginning goes, and never the newest: what is held has no holes, and the
-# numbers go on from it.
+# numbers go on from it. Of each alias the oldest are looked at, not all.
 _REMOVE_TRADE: Final = """
+    WITH RECURSIVE names (alias) AS (
+        SELECT min(alias) FROM trade
+        UNION ALL
+        SELECT (SELECT min(alias) FROM trade WHERE alias > names.alias)
+        FROM names WHERE names.alias IS NOT NULL
+    ), bound AS MATERIALIZED (
+        SELECT alias,
+            (SELECT min(seq) FROM trade WHERE alias = names.alias) + ?2 AS until,
+            (SELECT max(seq) FROM trade WHERE alias = names.alias) AS newest
+        FROM names WHERE alias IS NOT NULL
+    ), old AS MATERIALIZED (
+        SELECT bound.alias, max(held.seq) AS seq
+        FROM bound JOIN trade AS held ON held.alias = bound.alias AND held.seq < bound.until
+        WHERE held.utc_msc < ?1 OR held.seq <= bound.newest - ?3
+        GROUP BY bound.alias
+    )
     DELETE FROM trade WHERE (alias, seq) IN (
         SELECT held.alias, held.seq
-        FROM trade AS held
-        JOIN (
-            SELECT alias, max(seq) AS newest, max(seq) FILTER (WHERE utc_msc < ?1) AS old
-            FROM trade GROUP BY alias
-        ) AS bound ON held.alias = bound.alias
-        WHERE held.seq < bound.newest
-            AND (held.seq <= bound.newest - ?3 OR held.seq <= coalesce(bound.old, 0))
-        ORDER BY held.seq LIMIT ?2)
+        FROM old
+        JOIN bound ON bound.alias = old.alias
+        JOIN trade AS held ON held.alias = old.alias AND held.seq <= old.seq
+        WHERE held.seq < bound.newest)
 """
 _REMOVE_EVENT_KEYS: Final = """
     DELETE FROM event_keys WHERE utc_msc < ?1 AND (login, server, kind, ticket, state) IN (

@@ -84,6 +84,11 @@ _SENT: Final = """
 _TRADE: Final = """
     SELECT * FROM trade WHERE alias = ? AND seq BETWEEN ? AND ? ORDER BY seq LIMIT ?
 """
+#: Two questions: SQLite answers one that asks for both by reading every event.
+_TRADE_RANGE: Final = """
+    SELECT (SELECT min(seq) FROM trade WHERE alias = ?1),
+        (SELECT max(seq) FROM trade WHERE alias = ?1)
+"""
 _TRADE_RANGES: Final = "SELECT alias, min(seq), max(seq), count(*) FROM trade GROUP BY alias"
 _HAS_EVENT: Final = """
     SELECT 1 FROM event_keys
@@ -595,9 +600,7 @@ class SqliteStore:
         Raises:
             JournalError: as ``find``.
         """
-        [(oldest, newest)] = self._read(
-            "SELECT min(seq), max(seq) FROM trade WHERE alias = ?", (alias,), tuple
-        )
+        [(oldest, newest)] = self._read(_TRADE_RANGE, (alias,), tuple)
         return TradeRange(oldest, newest) if newest is not None else TradeRange(1, 0)
 
     def audit(self, limit: int) -> list[Audit]:

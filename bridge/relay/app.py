@@ -407,6 +407,14 @@ class Relay:
                 _moment,
             )
             owner.trading = self._tradings[alias] = trading
+        for entry in self._journal.open_entries():
+            if entry.alias not in terminals:
+                log.error(
+                    "open orders of a terminal that is not configured",
+                    terminal=entry.alias,
+                    id=entry.command_id,
+                    hint="under this name again, it is asked what became of them",
+                )
         for stream in saved.streams:
             terminal = terminals.get(stream.alias)
             if terminal is not None:

@@ -178,8 +178,12 @@ class OpenCommands:
         children: tuple[str, ...] = ()
         if entry.request is None:
             stage = Stage.PARTS
-            parts = self._desk.journal.children(entry.command_id)
-            children = tuple(part.command_id for part in parts)
+            try:
+                parts = self._desk.journal.children(entry.command_id)
+                children = tuple(part.command_id for part in parts)
+            except JournalError as error:
+                # They are read again for its end.
+                self._cannot_read(entry.command_id, error)
         self._open[entry.command_id] = OpenCommand(entry, 0, stage, children=children)
 
     # --- the link -------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ class OrderComments:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._cached: OrderedDict[str, _Words] = OrderedDict()
+        self._failed = False
 
     def put_back(self, record: dict[str, Any]) -> dict[str, Any]:
         """
@@ -48,8 +49,10 @@ class OrderComments:
             try:
                 entry = self._journal.find_by_tag(tag)
             except JournalError as error:
-                # The broker's own is true, too.
-                log.warning("the journal cannot be read", tag=tag, reason=str(error))
+                # The broker's own is true, too. Said once: every position may have a tag.
+                if not self._failed:
+                    self._failed = True
+                    log.warning("the journal cannot be read", tag=tag, reason=str(error))
                 return None
             if entry is None:
                 return None

@@ -128,7 +128,7 @@ def test_the_image_runs_a_command_of_ours():
 
 
 def test_the_relay_is_stopped_in_order():
-    assert last("STOPSIGNAL") == "SIGTERM"
+    assert "SIGTERM" == last("STOPSIGNAL")
 
 
 def test_state_is_in_a_volume_that_the_user_may_write():
@@ -164,7 +164,7 @@ def test_a_command_and_a_health_check_are_ours(service):
         parsed(SERVICES[service]["command"])
     check = health_check_of(service)
     if check is not None:
-        assert check[0] == "bridge"
+        assert "bridge" == check[0]
         parsed(check[1:])
 
 
@@ -195,8 +195,8 @@ def test_relay_and_terminal_share_a_network_that_neither_of_them_owns():
     Endpoints are on loopback; and with the relay's own, a terminal would lose it for ever when
     the relay dies and is started again.
     """
-    assert SERVICES["relay"]["network_mode"] == "service:network"
-    assert SERVICES["terminal"]["network_mode"] == "service:network"
+    assert "service:network" == SERVICES["relay"]["network_mode"]
+    assert "service:network" == SERVICES["terminal"]["network_mode"]
     assert [] == [name for name, content in SERVICES.items() if "ports" in content]
 
 

@@ -74,9 +74,9 @@ def test_a_relay_that_ended_is_started_again(task):
     """
     trigger = "Triggers/LogonTrigger/Repetition"
 
-    assert text_of(task, f"{trigger}/Interval") == "PT1M"
+    assert "PT1M" == text_of(task, f"{trigger}/Interval")
     assert text_of(task, f"{trigger}/Duration") is None
-    assert text_of(task, "Settings/MultipleInstancesPolicy") == "IgnoreNew"
+    assert "IgnoreNew" == text_of(task, "Settings/MultipleInstancesPolicy")
     # An unsignedByte.
     assert 1 <= int(text_of(task, "Settings/RestartOnFailure/Count")) <= 255
 
@@ -99,8 +99,8 @@ def test_nothing_ends_a_task_or_slows_it_down(task, name, value):
 def test_a_task_runs_as_its_user_without_more_rights(task):
     principal = "Principals/Principal"
 
-    assert text_of(task, f"{principal}/LogonType") == "InteractiveToken"
-    assert text_of(task, f"{principal}/RunLevel") == "LeastPrivilege"
+    assert "InteractiveToken" == text_of(task, f"{principal}/LogonType")
+    assert "LeastPrivilege" == text_of(task, f"{principal}/RunLevel")
     # Whoever registers it.
     assert text_of(task, f"{principal}/UserId") is None
 
@@ -140,14 +140,14 @@ def test_a_unit_starts_again_unless_it_would_end_the_same_way(unit):
 
     assert ("on-failure", "SIGTERM") == (service["Restart"], service["KillSignal"])
     assert final == {ExitCode(int(code)) for code in service["RestartPreventExitStatus"].split()}
-    assert options_of(unit)["Unit"]["StartLimitIntervalSec"] == "0"
+    assert "0" == options_of(unit)["Unit"]["StartLimitIntervalSec"]
 
 
 def test_the_unit_of_the_machine_does_not_run_as_root_and_has_a_home():
     service = options_of(FOLDER / "bridge-system.service")["Service"]
 
     assert service["User"] not in {"", "root", "0"}
-    assert service["Environment"] == f"BRIDGE_HOME=%S/{service['StateDirectory']}"
+    assert f"BRIDGE_HOME=%S/{service['StateDirectory']}" == service["Environment"]
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)

@@ -39,13 +39,13 @@ def test_the_services_start_in_order_and_become_healthy(tmp_path):
     starts = [run_bridge(*SERVICES["init"]["command"], home=tmp_path).code for _ in range(2)]
     with Bridge(*SERVICES["relay"]["command"], *FREE_PORTS, home=tmp_path) as relay:
         wait_until_healthy(relay_check, tmp_path)
-        assert run_bridge(*terminal_check, home=tmp_path).code == 11
+        assert 11 == run_bridge(*terminal_check, home=tmp_path).code
         with Bridge(*SERVICES["terminal"]["command"], home=tmp_path) as terminal:
             told = wait_until_healthy(terminal_check, tmp_path)
             terminal.process.terminate()
-            assert terminal.finish().code == 0
+            assert 0 == terminal.finish().code
         relay.process.terminate()
-        assert relay.finish().code == 0
+        assert 0 == relay.finish().code
 
-    assert starts == [0, 0]
-    assert json.loads(told.out)["terminals"][0]["state"] == "connected"
+    assert [0, 0] == starts
+    assert "connected" == json.loads(told.out)["terminals"][0]["state"]

@@ -754,3 +754,27 @@ def test_a_write_that_cannot_be_stored_leaves_nothing_behind(bench):
     assert [("good", None)] == list(bench.told)
     assert (None, None) == (journal.find("a/1"), journal.find("a/2"))
     assert 0 == journal.pending
+
+
+def test_many_events_do_not_make_the_journal_slow(bench, monkeypatch):
+    """The relay's loop waits for the range, and an order for the removal before it."""
+    monkeypatch.setattr(schema_module, "_REMOVED_AT_ONCE", 10)
+    journal = bench.journal()
+    with journal.together():
+        for number in range(3_000):
+            journal.append_life(ALIAS, lambda *_: b"", lambda _: None, now_utc_msc=number)
+    journal.reserve([make_entry()], bench.told.done("written"))
+    bench.wait(1)
+    store = bench.stores[0]
+    steps = []
+    for connection in (store._reader, store._writer):
+        connection.set_progress_handler(lambda: steps.append(100), 100)
+    journal.trade_range(ALIAS)
+    ranged = sum(steps)
+    journal.expire(NOW + 60 * DAY)
+    journal.reserve([make_entry("a/2")], bench.told.done("removed"))
+    bench.wait(2)
+
+    assert (11, 3_000) == journal.trade_range(ALIAS)
+    assert ranged < 500
+    assert sum(steps) < 5_000

@@ -16,6 +16,7 @@ from bridge.bus.requests import BUS_VERSION
 from bridge.bus.topics import exact, split_message
 from bridge.config import TradingSettings
 from bridge.exceptions import ConfigError, DataFolderInUse, EndpointInUse
+from bridge.journal import Journal, SqliteStore
 from bridge.journal.schema import _REMOVED_AT_ONCE
 from bridge.model.record import Cursor
 from bridge.relay import app as module
@@ -25,6 +26,7 @@ from bridge.relay.control import CONTROL_FILE
 from bridge.wire.messages import Request, Subscribe
 from bridge.wire.spec import LogoutCode
 from tests.support.bench import logged
+from tests.support.journal import make_entry
 from tests.support.relay import RelayThread, Requester, make_settings
 from tests.support.terminal import ScriptedTerminal, cursor_of
 
@@ -495,3 +497,16 @@ def test_what_is_old_leaves_the_journal_faster_than_orders_can_come():
     orders_a_minute = TradingSettings().max_orders_per_minute
 
     assert expired_a_minute > 4 * orders_a_minute
+
+
+def test_open_orders_of_a_terminal_that_is_not_configured_any_more_are_told(settings, caplog):
+    """As when it got another name: nobody asks what became of them."""
+    settings.relay.data_dir.mkdir(parents=True, exist_ok=True)
+    journal = Journal(SqliteStore(settings.journal_file, deliver=lambda call: call()))
+    journal.load()
+    journal.reserve([make_entry("c/1", alias="old name")], lambda _: None)
+    journal.close()
+    with RelayThread(settings):
+        (told,) = logged(caplog, "open orders of a terminal that is not configured")
+
+    assert ("old name", "c/1") == (told["terminal"], told["id"])

@@ -233,6 +233,17 @@ def test_what_the_ledger_knew_and_does_not_know_any_more_is_never_sent_again(
     assert "UNKNOWN" == bench.status()
 
 
+def test_what_the_ledger_knew_in_an_earlier_life_of_the_relay_is_not_called_expired(bench):
+    bench.order(valid_for_ms=20_000)
+    bench.answer("c/1", OrderOutcome.INTENT)
+    bench.start()
+    bench.sent.clear()
+    bench.connect()
+    bench.answer("c/1", OrderOutcome.NEVER_SEEN)
+
+    assert ([], "UNKNOWN") == (bench.news(), bench.status())
+
+
 @pytest.mark.parametrize(
     "outcome", [OrderOutcome.NOT_FOUND, OrderOutcome.DENIED, OrderOutcome.EXPIRED_NOT_SENT]
 )
@@ -344,6 +355,19 @@ def test_a_close_all_whose_parts_cannot_be_read_has_no_end_yet(bench, monkeypatc
 
         assert "UNKNOWN" == reply.outcome
 
+    bench.wait(30 * SECOND)
+
+    assert "DONE" == bench.status()
+
+
+def test_a_relay_starts_though_the_parts_of_a_close_all_cannot_be_read(bench, monkeypatch):
+    bench.order(method=Method.CLOSE_ALL, params={}, valid_for_ms=60_000)
+    bench.read("positions", [{"ticket": 7, "symbol": "EURUSD"}])
+    with monkeypatch.context() as damaged:
+        damaged.setattr(bench.store, "children", unreadable)
+        bench.start()
+    bench.connect()
+    bench.answer("c/1/7", OrderOutcome.DONE)
     bench.wait(30 * SECOND)
 
     assert "DONE" == bench.status()

@@ -228,3 +228,59 @@ def test_where_the_events_of_an_account_begin_is_noted_once(bench):
 def test_a_log_without_events_is_empty(bench):
     assert (None, None, None) == (bench.log.oldest, bench.log.newest, bench.log.last_record())
     assert 0 == bench.log.read(1, 10, 1000).length
+
+
+@pytest.mark.parametrize("run", range(30))
+def test_nothing_is_passed_over_whenever_the_disk_fails(run, rng):
+    """A terminal that reads its history again from the relay's place, hours apart, at each logon."""
+    bench = Bench()
+    bench.events.begin(ACCOUNT, 0)
+    bench.store.flush()
+    history: list[tuple[int, int]] = []
+    queue: list[tuple[int, int]] = []
+
+    def log_on():
+        bench.events.link_up()
+        place = bench.journal.event_cursor("demo", *ACCOUNT)
+        queue[:] = [one for one in history if one[0] >= place.time_msc - 60_000]
+
+    def happen():
+        time_msc = history[-1][0] if history else 0
+        history.append((time_msc + rng.choice([1, 1_000, 3_600_000]), len(history) + 1))
+        queue.append(history[-1])
+
+    def send():
+        for time_msc, ticket in queue[:1]:
+            bench.event(ticket=ticket, time_msc=time_msc)
+        del queue[:1]
+
+    def fail_or_mend():
+        error = JournalError("the disk is full")
+        bench.store.fail = error if bench.store.fail is None else None
+
+    def kill():
+        bench.store.fail = None
+        bench.start()
+        log_on()
+
+    steps = {
+        happen: 30,
+        send: 30,
+        lambda: bench.store.flush(rng.choice([1, 2, None])): 10,
+        lambda: bench.store.commit(1): 5,
+        lambda: bench.store.run_deliveries(1): 5,
+        fail_or_mend: 5,
+        kill: 1,
+    }
+    for _ in range(150):
+        rng.choices(list(steps), list(steps.values()))[0]()
+        if bench.events.lost and bench.journal.healthy is None:
+            log_on()
+    bench.store.fail = None
+    bench.store.flush()
+    log_on()
+    while queue:
+        send()
+    bench.store.flush()
+
+    assert {ticket for _, ticket in history} == {key.ticket for key in bench.store._events}
