@@ -397,7 +397,7 @@ class CloseAllParams(Strict):
         return self
 
 
-_COMMAND_ID: Final = rf"^{NAME_PATTERN}/{NAME_PATTERN}(/[1-9][0-9]{{0,19}})?$"
+_COMMAND_ID: Final = rf"^{NAME_PATTERN}/{NAME_PATTERN}(/[1-9][0-9]{{0,19}}(-order)?)?$"
 _CommandId = Annotated[str, Field(pattern=_COMMAND_ID)]
 
 

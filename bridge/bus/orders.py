@@ -164,12 +164,12 @@ def order_result(**known: Any) -> dict[str, Any]:
 # --- identity ------------------------------------------------------------------------------
 
 
-def command_id(client_id: str, client_order_id: str, ticket: int | None = None) -> str:
+def command_id(client_id: str, client_order_id: str, part: int | str | None = None) -> str:
     """
     Return the name of a command for ever; with a ticket that of a part of ``close_all``.
     """
     name = f"{client_id}/{client_order_id}"
-    return name if ticket is None else f"{name}/{ticket}"
+    return name if part is None else f"{name}/{part}"
 
 
 def status_command_id(

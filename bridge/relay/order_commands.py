@@ -282,31 +282,32 @@ def proposal_of(wanted: Wanted, symbol: str) -> Proposal:
     )
 
 
-def child_id(parent: str, ticket: int) -> str:
+def child_id(parent: str, part: str) -> str:
     """
-    Return the id of the part of a ``close_all`` that concerns this ticket.
+    Return the id of a part of a ``close_all``.
     """
     client_id, client_order_id = parent.split("/")
-    return command_id(client_id, client_order_id, ticket)
+    return command_id(client_id, client_order_id, part)
 
 
 def parts_of(
     params: CloseAllParams, found: dict[str, list[dict[str, Any]]]
-) -> list[tuple[int, OrderCommand]]:
+) -> list[tuple[str, OrderCommand]]:
     """
-    Return ticket and command of each position and order that a ``close_all`` means.
+    Return name and command of each position and order that a ``close_all`` means.
 
-    Oldest first: accounts with FIFO rules take no other order.
+    Oldest first: accounts with FIFO rules take no other order. The name is the ticket. An order
+    that is filled in part can have that of its position: then it is ``<ticket>-order``.
     """
-    parts: list[tuple[int, OrderCommand]] = []
+    parts: list[tuple[str, OrderCommand]] = []
     for record in _matching(params, found.get("positions", [])):
         ticket = int(record["ticket"])
-        parts.append((ticket, close_command(ticket, deviation=params.deviation)))
-    closed = {ticket for ticket, _ in parts}
+        parts.append((str(ticket), close_command(ticket, deviation=params.deviation)))
+    closed = {name for name, _ in parts}
     for record in _matching(params, found.get("orders", [])):
         ticket = int(record["ticket"])
-        if ticket not in closed:
-            parts.append((ticket, cancel_command(ticket)))
+        name = f"{ticket}-order" if str(ticket) in closed else str(ticket)
+        parts.append((name, cancel_command(ticket)))
     return parts
 
 

@@ -236,9 +236,9 @@ class PendingCommands:
             self._read(pending)
         elif parts := parts_of(wanted.close_all, pending.found):
             entries = [self._entry_of(wanted, session, now)]
-            for ticket, command in parts:
+            for name, command in parts:
                 part = Wanted(
-                    child_id(wanted.command_id, ticket),
+                    child_id(wanted.command_id, name),
                     wanted.method,
                     wanted.content_hash,
                     wanted.valid_for_ms,

@@ -269,6 +269,15 @@ def test_close_all_closes_every_position_under_an_id_of_its_own(bench):
     assert {"all"} == {child["client_order_id"] for child in result["children"]}
 
 
+def test_close_all_also_cancels_the_rest_of_an_order_that_is_filled_in_part(bench):
+    """It has its position's ticket: one id for both would leave it standing."""
+    close_all(bench, [position(11)], [position(11), position(12)])
+
+    assert [("c/all/11", 11, None), ("c/all/11-order", None, 11), ("c/all/12", None, 12)] == [
+        (new.command_id, new.request.position, new.request.order) for new in bench.taken(New)
+    ]
+
+
 def test_nothing_of_close_all_is_sent_before_all_of_it_is_on_disk(bench):
     bench.order("all", Method.CLOSE_ALL, {})
     commits = bench.store.commits
