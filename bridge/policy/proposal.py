@@ -80,7 +80,7 @@ class Context:
         open_positions: Positions, and what may still become one: pending orders, orders under
             way or unresolved. In netting each symbol counts once.
         open_symbols: The symbols of those; in netting a deal of one of them opens no further.
-        price_age_ms: Age of the symbol's newest tick.
+        price_age_ms: Age of the symbol's newest tick; less than 0 when clocks differ.
         unresolved: Symbols of orders whose outcome is unknown; ``""`` for one whose symbol is
             not known.
         netting: The account has one position for each symbol; also when that is not known.

@@ -30,6 +30,8 @@ __all__ = ["COMMANDS_WAITING_MAX", "RULES", "Rule", "Scope"]
 COMMANDS_WAITING_MAX: Final = 64
 #: 0.1 + 0.2 is not above 0.3; the smallest volume step of any broker is far larger.
 _VOLUME_TOLERANCE: Final = 1e-9
+#: How far the trade server's clock may be ahead of this machine's before no age can be told.
+_CLOCKS_MS: Final = 5_000
 
 
 class Scope(enum.StrEnum):
@@ -246,9 +248,18 @@ def _price_fresh(proposal: Proposal, context: Context) -> Denial | None:
     if not most:
         return None
     age = context.price_age_ms
-    if age is not None and age <= most:
+    if age is not None and -_CLOCKS_MS <= age <= most:
         return None
     symbol = proposal.symbol or "the symbol"
+    if age is not None and age < 0:
+        return Denial(
+            Reason.STALE_PRICE,
+            f"the last tick of {symbol} is {-age} ms ahead of this machine's clock, so its age "
+            "cannot be told",
+            hint="set the clock of this machine, by NTP; utc_offset_min in 'bridge status' is what "
+            "the terminal says of the trade server's",
+            field="params.symbol",
+        )
     told = (
         f"no tick of {symbol} has come"
         if age is None

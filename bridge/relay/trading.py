@@ -211,7 +211,7 @@ class TerminalTrading:
         if record is None or state is None:
             return None
         server_msc = utc_msc + state.utc_offset_min * 60_000
-        return max(0, server_msc - unpack_record(record).time_msc)
+        return server_msc - unpack_record(record).time_msc
 
     def open_symbols(self) -> list[str] | None:
         return self.holdings.open_symbols()

@@ -331,6 +331,19 @@ def test_a_price_that_never_came_is_stale():
     assert "tick/demo/EURUSD" in denial.hint
 
 
+def test_a_price_from_the_future_says_that_a_clock_is_wrong():
+    """Else a clock that is an hour slow would let any price pass."""
+    denial = judge(DEAL, context(max_price_age_ms=500, price_age_ms=-3_600_000))
+
+    assert Reason.STALE_PRICE == denial.reason
+    assert "ahead of this machine's clock" in denial.message
+    assert "NTP" in denial.hint
+
+
+def test_clocks_that_differ_by_little_do_no_harm():
+    assert reason_of(DEAL, max_price_age_ms=500, price_age_ms=-5_000) is None
+
+
 def test_a_price_of_just_that_age_is_fresh():
     assert reason_of(DEAL, max_price_age_ms=500, price_age_ms=500) is None
 
