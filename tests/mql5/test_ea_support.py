@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import shutil
@@ -199,15 +200,20 @@ class Server:
         connection, _ = self.listener.accept()
         with connection:
             connection.settimeout(20)
-            sender = threading.Thread(target=connection.sendall, args=(self.data,), daemon=True)
+            sender = threading.Thread(target=self._send, args=(connection,), daemon=True)
             sender.start()
-            if not self.close:
-                while len(self.received) < len(self.data):
+            # A program that ends with something unread resets the connection.
+            with contextlib.suppress(ConnectionResetError):
+                while not self.close and len(self.received) < len(self.data):
                     part = connection.recv(65_536)
                     if not part:
                         break
                     self.received += part
             sender.join(20)
+
+    def _send(self, connection):
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            connection.sendall(self.data)
 
 
 @pytest.mark.parametrize("mode", MODES)
