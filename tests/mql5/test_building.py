@@ -68,11 +68,11 @@ class TestPrograms:
     pytestmark = slow
 
     def test_a_source_that_changed_is_built_again(self, source):
-        first = build(source, "plain")
+        first = build(source, "asan")
 
-        assert first == build(source, "plain")
+        assert first == build(source, "asan")
         source.write_text(SCRIPT.replace("value=3", "value=7"))
-        second = build(source, "plain")
+        second = build(source, "asan")
         done = subprocess.run(
             [second], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=True
         )
