@@ -8,7 +8,7 @@ from typing import Any
 from bridge.wire.messages import Hello, Logout, unpack_message
 from bridge.wire.spec import HEADER_SIZE, TAG_SIZE, FrameType, LogoutCode
 from tests.mql5.host import ExitCode
-from tests.mql5.scenarios.steps import begun, of_the_ea
+from tests.mql5.scenarios.steps import begun, last_session, of_the_ea
 from tests.mql5.scenarios.wire_log import frames_of
 from tests.mql5.scenarios.world import World, Worlds
 
@@ -77,7 +77,7 @@ def an_address_that_is_not_allowed_is_told_and_then_found(worlds: Worlds) -> Non
         world.wait_for(lambda: "Expert Advisors" in said_anywhere(world))
 
         assert "127.0.0.1" in said_anywhere(world)
-        assert 0 == world.link.connections
+        assert 0 == world.status()["sessions"]
 
         program_of(world).set_option("socket_mode", "")
         audience.wait_for(len(world.symbols))
@@ -130,7 +130,7 @@ def a_key_that_is_none_is_told(worlds: Worlds) -> None:
             world.begin()
             wait_until_said(world, "InpKey")
 
-            assert 0 == world.link.connections
+            assert 0 == world.status()["sessions"]
 
 
 @of_the_ea
@@ -142,7 +142,7 @@ def the_strategy_tester_is_left_alone(worlds: Worlds) -> None:
         world.terminal.tick(world.symbols[0], world.some_ticks(world.symbols[0], 3))
         let_pass(0.3)
 
-        assert 0 == world.link.connections
+        assert 0 == world.status()["sessions"]
 
 
 # --- lives ----------------------------------------------------------------------------------------
@@ -222,7 +222,7 @@ def the_reason_of_the_end_is_told(worlds: Worlds) -> None:
             assert ExitCode.ENDED == program_of(world).deinit(reason)
 
             world.wait_connected(False)
-            kind, frame = list(frames_of(bytes(world.link.recordings[-1].to_relay)))[-1]
+            kind, frame = list(frames_of(last_session(world).to_relay))[-1]
             assert FrameType.LOGOUT is kind
             assert code == unpack_message(Logout, frame[HEADER_SIZE:-TAG_SIZE]).code
 
