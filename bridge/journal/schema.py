@@ -121,7 +121,9 @@ _REMOVE_COMMANDS: Final = """
         SELECT command_id FROM commands WHERE touched < ?1 AND final ORDER BY touched LIMIT ?2)
 """
 # Of trade/ only a beginning goes, and never the newest: what is held has no holes, and the
-# numbers go on from it. Of each alias the oldest are looked at, not all.
+# numbers go on from it. Of each alias the oldest are looked at, not all. One order of the loops
+# (CROSS JOIN) and one end of each range: of several SQLite's versions choose differently, and
+# one choice reads all rows.
 _REMOVE_TRADE: Final = """
     WITH RECURSIVE names (alias) AS (
         SELECT min(alias) FROM trade
@@ -135,16 +137,16 @@ _REMOVE_TRADE: Final = """
         FROM names WHERE alias IS NOT NULL
     ), old AS MATERIALIZED (
         SELECT bound.alias, max(held.seq) AS seq
-        FROM bound JOIN trade AS held ON held.alias = bound.alias AND held.seq < bound.until
+        FROM bound CROSS JOIN trade AS held ON held.alias = bound.alias AND held.seq < bound.until
         WHERE held.utc_msc < ?1 OR held.seq <= bound.newest - ?3
         GROUP BY bound.alias
     )
     DELETE FROM trade WHERE (alias, seq) IN (
         SELECT held.alias, held.seq
         FROM old
-        JOIN bound ON bound.alias = old.alias
-        JOIN trade AS held ON held.alias = old.alias AND held.seq <= old.seq
-        WHERE held.seq < bound.newest)
+        CROSS JOIN bound ON bound.alias = old.alias
+        CROSS JOIN trade AS held
+            ON held.alias = old.alias AND held.seq <= min(old.seq, bound.newest - 1))
 """
 _REMOVE_EVENT_KEYS: Final = """
     DELETE FROM event_keys WHERE utc_msc < ?1 AND (login, server, kind, ticket, state) IN (
