@@ -86,12 +86,17 @@ def test_a_strategy_that_is_killed_and_started_again_trades_nothing_twice(start,
                     assert program.end() == 0, (program.said, program.err)
                 results += program.said
 
-    done = [line for line in results if line["event"] in {"result", "recovered"}]
+    ends = {
+        line["id"]: line["outcome"] for line in results if line["event"] in {"result", "recovered"}
+    }
     executed = Counter(market.exchange.ledger().tags.values())
 
     assert set(executed.values()) == {1}
     assert len(market.exchange.positions()) <= 1
-    assert {order_tag(f"{CLIENT_ID}/{line['id']}") for line in done} <= set(executed)
+    # What was said is what happened: also of an order that the kill kept from being sent.
+    assert {name: outcome == "DONE" for name, outcome in ends.items()} == {
+        name: order_tag(f"{CLIENT_ID}/{name}") in executed for name in ends
+    }, results
 
 
 def test_an_answer_that_is_lost_is_found_out(start, tmp_path):
