@@ -244,7 +244,7 @@ def test_what_is_kept_is_named(tmp_path, places):
     )  # fmt: skip
 
     folder = Path(re.search(r"folder +(.+)", finished.out).group(1))
-    assert finished.code == 0
+    assert finished.code == 0, finished.out
     assert (folder / "bridge.toml").exists()
     assert (folder / "logs" / "bridge.jsonl").exists()
 
