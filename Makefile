@@ -15,8 +15,8 @@ ARGS  ?=
 PYTHON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-ea test-windows check bench-quick bench bench-ea docs coverage \
-  ea-coverage clean static
+.PHONY: help setup demo test test-ea test-windows machines simulate chaos failpoints journal-faults check \
+  bench-quick bench bench-ea bench-orders docs coverage ea-coverage clean static
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -36,6 +36,23 @@ test-ea: setup ## Run the Expert Advisor's scenarios in every mode (about half a
 test-windows: setup ## Run relay, terminal, client, CLI as Windows processes, under Wine on Linux
 	@$(PY) -m tests.windows $(ARGS)
 
+failpoints: $(DEV) ## Stop an order at every step of its life, by every fault, about 3 min
+	@$(PY) -m tests.failpoints
+
+journal-faults: $(DEV) ## Damage journal and ledger at every byte, kill and cut power, about 8 min
+	@$(PY) -m tests.support.journal_faults $(ARGS)
+
+chaos: $(DEV) ## Trade while real processes are killed and links cut, then judge, about 8 min
+	@$(PY) -m tests.chaos $(if $(ORDERS),--orders $(ORDERS)) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(TERMINAL),--terminal $(TERMINAL)) $(ARGS)
+
+machines: $(DEV) ## Run the state machines, 10,000 examples of 50 steps of each, about 10 min
+	@$(PY) -m tests.machines $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+simulate: $(DEV) ## Simulate a million orders among faults; SEED=n SEEDS=1 repeats one seed
+	@$(PY) -m tests.simulation $(if $(ORDERS),--orders $(ORDERS)) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(SEEDS),--seeds $(SEEDS)) $(if $(JOBS),--jobs $(JOBS)) $(ARGS)
+
 check: $(DEV) static ## Format, lint, types on Linux and Windows, contract tests
 	@$(PY) -m pytest -q tests/contract
 
@@ -47,6 +64,9 @@ bench: $(DEV) ## Measure in full
 
 bench-ea: $(DEV) ## Measure the Expert Advisor's own time, about a minute
 	@$(PY) -m benchmarks.ea $(ARGS)
+
+bench-orders: $(DEV) ## Measure what durable orders cost, and whether ticks feel it
+	@$(PY) -m benchmarks.orders $(ARGS)
 
 docs: $(DEV) ## Write the generated tables into docs/ anew
 	@$(PY) -m tools.docs

@@ -150,21 +150,36 @@ class Helper:
 class Relay:
     """
     A relay process with a folder, a key and free ports of its own.
+
+    ``more`` is added to its configuration; each of ``aliases`` gets a key as well. ``program``
+    is what Python runs instead of the relay's own module.
     """
 
-    def __init__(self, processes: Processes, folder: Path, root: Path | None = None) -> None:
+    def __init__(
+        self,
+        processes: Processes,
+        folder: Path,
+        root: Path | None = None,
+        *,
+        more: str = "",
+        aliases: Sequence[str] = (),
+        program: Sequence[str] | None = None,
+    ) -> None:
         self._folder = folder
         self.key_file = folder / "keys" / f"{ALIAS}.key"
         self.key_file.parent.mkdir(parents=True)
-        self.key_file.touch(0o600)
-        self.key_file.write_text(secrets.token_hex(32), encoding="ascii")
+        for alias in (ALIAS, *aliases):
+            key_file = self.key_file.with_name(f"{alias}.key")
+            key_file.touch(0o600)
+            key_file.write_text(secrets.token_hex(32), encoding="ascii")
         config = folder / "bridge.toml"
-        config.write_text(_CONFIG, encoding="ascii")
+        config.write_text(_CONFIG + more, encoding="ascii")
         # What the user has set for his own relay must not reach this one.
         env = {name: text for name, text in os.environ.items() if not name.startswith("BRIDGE_")}
+        env["PYTHONPATH"] = str(root or _ROOT)
         with (folder / "stderr.txt").open("w", encoding="utf-8") as stderr:
             self.process = processes.start(
-                [sys.executable, "-m", "bridge", "run", "--config", str(config)],
+                [sys.executable, *(program or ("-m", "bridge")), "run", "--config", str(config)],
                 cwd=root or _ROOT,
                 env=env,
                 stdin=subprocess.DEVNULL,
@@ -173,6 +188,7 @@ class Relay:
             )
         endpoints = self._wait()
         self.publish: str = endpoints["publish"]
+        self.request: str = endpoints["request"]
         self.terminal_port = int(endpoints["terminal"].rpartition(":")[2])
 
     @property

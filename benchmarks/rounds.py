@@ -169,13 +169,19 @@ def relay_source(
     name: str,
     programs: Mapping[str, Path],
     processes: Processes,
-    folder: Path,
+    folder: Path | None = None,
     root: Path | None = None,
+    *,
+    relay: Relay | None = None,
 ) -> Source:
     """
-    Start a relay (of the checkout ``root``) and a generator that is logged on to it.
+    Start a relay (of the checkout ``root``), if there is none yet, and a generator that is logged
+    on to it.
     """
-    relay = Relay(processes, folder, root)
+    if relay is None:
+        if folder is None:
+            raise ValueError("a new relay needs a folder")
+        relay = Relay(processes, folder, root)
     generator = processes.helper(
         "generator",
         [

@@ -19,6 +19,9 @@ GATES: Final[dict[str, tuple[str, float]]] = {
     "fanout10_vs_c": (">=", 0.7),
     "rss_idle_mib": ("<=", 60.0),
     "ea_tick_p50_ms": ("<=", 5.0),
+    "durable_p50_ms": ("<=", 0.5),
+    "durable_p99_ms": ("<=", 3.0),
+    "tick_p99_with_orders_ratio": ("<=", 1.25),
 }
 #: fewer pairs than this prove nothing
 PAIRS_MIN: Final = 3
@@ -47,6 +50,20 @@ _ABOUT: Final[dict[str, str]] = {
     "ea_idle_cpu_percent": "CPU of the EA, 20 streams, nothing happens, percent of one core",
     "ea_ticks_per_s": "ticks/s of a burst over 20 symbols",
     "ea_cpu_us_per_tick": "CPU of the EA a tick of it, us",
+    "durable_p50_ms": "what a journal on disk adds to an order, over one in memory, ms",
+    "durable_p99_ms": "the same, of the 99th percentiles, ms",
+    "durable_p50_vs_fsync": "durable_p50_ms / a bare commit of SQLite; an order needs two",
+    "durable_p50_own_ms": "durable_p50_ms without two bare commits: what is not the disk's, ms",
+    "fsync_p50_ms": "a bare commit of SQLite (WAL, FULL) of one row, ms",
+    "fsync_p99_ms": "the same, 99th percentile, ms",
+    "order_p50_ms": "an order from the client and back, journal on disk, ms",
+    "order_p99_ms": "the same, 99th percentile, ms",
+    "order_memory_p50_ms": "an order from the client and back, journal in memory, ms",
+    "aa_order_p50": "the relay against itself: what a ratio of 1 looks like here",
+    "tick_p99_with_orders_ratio": "tick p99 at 1 k/s with 100 orders/s / without",
+    "tick_p99_us": "tick p99 at 1 k/s, us",
+    "tick_p99_with_orders_us": "the same with 100 orders/s, us",
+    "aa_tick_p99": "ticks without orders against themselves",
 }
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
         DealInfo,
         OrderInfo,
         OrderResult,
+        OrderStatus,
+        OrderStep,
         PositionInfo,
     )
     from bridge.client.values import TradeEvent
@@ -77,6 +79,8 @@ __all__ = [
     "OrderInfo",
     "OrderRejected",
     "OrderResult",
+    "OrderStatus",
+    "OrderStep",
     "OrderUnknown",
     "PositionInfo",
     "ProtocolError",
@@ -102,6 +106,8 @@ _HOMES: Final = {
     "Gap": "bridge.model.tick",
     "OrderInfo": "bridge.client.trade",
     "OrderResult": "bridge.client.trade",
+    "OrderStatus": "bridge.client.trade",
+    "OrderStep": "bridge.client.trade",
     "PositionInfo": "bridge.client.trade",
     "Tick": "bridge.model.tick",
     "TickFlag": "bridge.model.tick",

@@ -7,11 +7,12 @@ from functools import partial
 from typing import Any, Final
 
 from bridge.bus.order_params import ACTION_FIELDS
-from bridge.bus.orders import Outcome, Reason
+from bridge.bus.orders import LifeStep, Outcome, Reason
 from bridge.bus.requests import CONTROL_PARAMS, TRADING_METHODS, ControlMethod, Method
 from tools.bus_order_examples import CONTROL_EXAMPLES, DENIED, UNKNOWN
 from tools.bus_order_rows import (
     CONTROL_RESULTS,
+    LIFE_STEPS,
     ORDER_PARTS,
     OUTCOME_MEANINGS,
     REASON_MEANINGS,
@@ -25,7 +26,10 @@ __all__ = ["ORDER_TABLES", "REQUEST_ONLY", "SHARED_PARAMS", "SHARED_RESULTS"]
 #: Whose parameters a method shares, and what the page says instead of a second table.
 SHARED_PARAMS: Final = {Method.ORDER_CHECK: "Parameters: those of [`order_send`](#order_send)."}
 _AN_ORDERS: Final = "Result: [the result of an order](#the-result-of-an-order)."
-SHARED_RESULTS: Final = dict.fromkeys({*TRADING_METHODS, Method.ORDER_STATUS}, _AN_ORDERS)
+SHARED_RESULTS: Final = {
+    **dict.fromkeys(TRADING_METHODS, _AN_ORDERS),
+    Method.ORDER_STATUS: f"{_AN_ORDERS[:-1]}, and what it went through (below).",
+}
 
 #: Whose reply would only show the same fields again.
 REQUEST_ONLY: Final = frozenset(SHARED_RESULTS) - {Method.ORDER_SEND, Method.CLOSE_ALL}
@@ -67,6 +71,11 @@ def _control(method: ControlMethod) -> str:
 ORDER_TABLES: Final[dict[str, Callable[[], str]]] = {
     "bus-order-actions": _actions,
     "bus-order-result": partial(rows_table, ORDER_PARTS["result"]),
+    "bus-order-life": partial(rows_table, ORDER_PARTS["status"]),
+    "bus-order-step": partial(rows_table, ORDER_PARTS["step"]),
+    "bus-order-steps": lambda: table(
+        ["Step", "Meaning"], [[f"`{step}`", LIFE_STEPS[step]] for step in LifeStep]
+    ),
     "bus-trading": partial(rows_table, ORDER_PARTS["trading"]),
     "bus-outcomes": lambda: table(
         ["Outcome", "Meaning", "What to do"],

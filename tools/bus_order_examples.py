@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from bridge.bus.orders import Outcome, Reason, command_id, order_result
+from bridge.bus.orders import (
+    STATUS_DEFAULTS,
+    STEP_DEFAULTS,
+    LifeStep,
+    Outcome,
+    Reason,
+    command_id,
+    order_result,
+)
 from bridge.bus.requests import ControlMethod, Hop, Method
 from bridge.model.enums import TradeRetcode
 from bridge.model.trade import (
@@ -82,6 +90,36 @@ _BOUGHT: Final = _answered(
     comment="crossed upwards",
     broker_comment="Request executed",
 )
+
+
+def _step(step: LifeStep, after_ms: int, **told: Any) -> dict[str, Any]:
+    utc_msc = _TIME_MSC - 7_200_000 + after_ms
+    known = {
+        "step": step.value,
+        "time_utc_msc": utc_msc,
+        "last_utc_msc": utc_msc,
+        "relay_epoch": 1_767_350_000,
+        "relay_us": 5_155_000_000 + 1_000 * after_ms,
+    }
+    return {**STEP_DEFAULTS, **known, **told}
+
+
+_LIFE: Final = [
+    _step(LifeStep.RESERVED, 0),
+    _step(LifeStep.SENT, 2),
+    _step(
+        LifeStep.RESULT,
+        31,
+        said="DONE",
+        evidence="TRADE_SERVER",
+        retcode=TradeRetcode.DONE.value,
+        retcode_name=TradeRetcode.DONE.name,
+        order=880_017,
+        deal=990_021,
+        volume=0.1,
+        changed=True,
+    ),
+]
 _CLOSED: Final = _answered(
     "close-all-7",
     Outcome.DONE,
@@ -267,7 +305,7 @@ ORDER_EXAMPLES: Final[dict[Method, tuple[dict[str, Any], dict[str, Any]]]] = {
     ),
     Method.ORDER_STATUS: (
         _read(28, Method.ORDER_STATUS, command_id=_BOUGHT["command_id"]),
-        {**_BOUGHT, "replayed": True},
+        {**_BOUGHT, "replayed": True, **STATUS_DEFAULTS, "life": _LIFE},
     ),
     Method.POSITIONS: (
         _read(29, Method.POSITIONS, symbol="EURUSD"),

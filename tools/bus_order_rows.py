@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Any, Final
 
 from bridge.bus.bodies import TradeKind
-from bridge.bus.orders import RESULT_DEFAULTS, Outcome, Reason
+from bridge.bus.orders import (
+    RESULT_DEFAULTS,
+    STATUS_DEFAULTS,
+    STEP_DEFAULTS,
+    LifeStep,
+    Outcome,
+    Reason,
+)
 from bridge.bus.requests import TRADING_METHODS, ControlMethod, Method
 from bridge.model.trade import (
     AccountRecord,
@@ -14,7 +21,7 @@ from bridge.model.trade import (
     PositionRecord,
     TradeCheckResult,
 )
-from bridge.wire.spec import Evidence, TradingState
+from bridge.wire.spec import Evidence, OrderOutcome, TradingState
 from tools.bus_rows import (
     BOOL,
     EPOCH,
@@ -39,6 +46,7 @@ from tools.bus_rows import (
 
 __all__ = [
     "CONTROL_RESULTS",
+    "LIFE_STEPS",
     "ORDER_BODIES",
     "ORDER_PARTS",
     "ORDER_RESULTS",
@@ -103,6 +111,20 @@ REASON_MEANINGS: Final[dict[Reason, str]] = {
     Reason.TOO_MANY: "too many orders are under way at this terminal",
     Reason.NOT_EXECUTED: "with REJECTED: the broker has no trace of it after the settle time",
     Reason.OTHER: "`message` says why",
+}
+
+LIFE_STEPS: Final[dict[LifeStep, str]] = {
+    LifeStep.RESERVED: "it is in the journal, before anything of it was sent",
+    LifeStep.SENT: "it was sent to the terminal (NEW); once more only after NEVER_SEEN",
+    LifeStep.NOT_SENT: "the relay ended it without sending it; `text` says why",
+    LifeStep.ASKED: "the terminal was asked what became of it (QUERY)",
+    LifeStep.RESULT: "the terminal said `said`, known from `evidence`",
+    LifeStep.NOTICED: "a deal or an order with its tag was seen in the account's events",
+    LifeStep.LINK_LOST: "the session with the terminal ended while it had no end",
+    LifeStep.RESTORED: "another relay found it in the journal: it counts as sent",
+    LifeStep.PARTS: "all parts of `close_all` have an end",
+    LifeStep.RESOLVED: "a person, `who`, said what became of it; `text` is the evidence",
+    LifeStep.LEFT_OUT: "`times` steps of the middle of a long life are left out",
 }
 
 #: For each kind of event what it means, and what its record is.
@@ -183,6 +205,56 @@ def _result_rows() -> list[FieldRow]:
 
 _RESULT: Final = _result_rows()
 
+_STEP_TYPES: Final[dict[str, dict[str, Any]]] = {
+    "time_utc_msc": I64,
+    "last_utc_msc": I64,
+    "relay_epoch": U32,
+    "relay_us": I64,
+    "retcode": U32,
+    "order": U64,
+    "deal": U64,
+    "volume": F64,
+    "times": U32,
+}
+_STEP_MEANINGS: Final = {
+    "step": "what was done or said, see below; steps may be added",
+    "time_utc_msc": "when: ms since 1970, UTC, on the relay's machine",
+    "relay_epoch": "which relay it was: epochs grow with each start",
+    "relay_us": "when, in microseconds of a clock that only goes forward: "
+    "compare it between steps of one `relay_epoch`; 0: not known",
+    "said": "the outcome in the words of the wire protocol, or empty: "
+    f"{', '.join(f'`{outcome.name}`' for outcome in OrderOutcome)}",
+    "evidence": "as in the result",
+    "retcode": "MqlTradeResult.retcode, 0: none",
+    "retcode_name": "its name without `TRADE_RETCODE_`, or empty",
+    "order": "ticket of the order, 0: none",
+    "deal": "ticket of the deal, 0: none",
+    "volume": "lots executed",
+    "text": "a sentence for people; not stable",
+    "who": "the person, if it was one",
+    "changed": "true: what is known of the command changed with it",
+    "corrected": "true: it was thought not executed until then, and was",
+    "times": "so many of this kind, when they brought nothing new",
+    "last_utc_msc": "when the last one of these was",
+}
+
+
+def _step_rows() -> list[FieldRow]:
+    rows = []
+    for name, default in STEP_DEFAULTS.items():
+        schema = BOOL if isinstance(default, bool) else _STEP_TYPES.get(name, TEXT)
+        rows.append(row(name, schema, _STEP_MEANINGS[name]))
+    return rows
+
+
+_STEP: Final = _step_rows()
+_STATUS_FIELDS: Final = {
+    "waiting_for": row("waiting_for", TEXT, "for people: what it waits for now, or empty"),
+    "advice": row("advice", TEXT, "for people: what to do about it, or empty"),
+    "life": row("life", array(object_of(_STEP)), "its steps, oldest first, see below"),
+}
+_STATUS: Final = [*_RESULT, *(_STATUS_FIELDS[name] for name in STATUS_DEFAULTS)]
+
 _OURS: Final = [
     row("tag", TEXT, "the comment at the broker; of a command of the bridge it begins with `zb1:`"),
     row("command_id", TEXT, "the command that made it, or empty: not known"),
@@ -216,7 +288,7 @@ _CHECK: Final = [
 ORDER_RESULTS: Final[dict[str, list[FieldRow]]] = {
     **{method: _RESULT for method in Method if method in TRADING_METHODS},
     Method.ORDER_CHECK: _CHECK,
-    Method.ORDER_STATUS: _RESULT,
+    Method.ORDER_STATUS: _STATUS,
     Method.POSITIONS: [row("positions", array(object_of(_POSITION)), "open positions, see below")],
     Method.ORDERS: [row("orders", array(object_of(_ORDER)), "pending orders, see below")],
     Method.ACCOUNT: [row("account", object_of(_ACCOUNT), "see below")],
@@ -246,6 +318,8 @@ CONTROL_RESULTS: Final[dict[str, list[FieldRow]]] = {
 
 ORDER_PARTS: Final = {
     "result": _RESULT,
+    "status": [*_STATUS_FIELDS.values()],
+    "step": _STEP,
     "trading": TRADING,
     "position": _POSITION,
     "order": _ORDER,

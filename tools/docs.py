@@ -18,7 +18,15 @@ from typing import Final
 
 from bridge.cli.reference import commands_text, exit_codes_table
 from bridge.config import settings_table
-from tools import bus_docs, ea_docs, mql5_spec, policy_docs, wire_docs
+from tools import (
+    bus_docs,
+    conformance_docs,
+    ea_docs,
+    failpoint_docs,
+    mql5_spec,
+    policy_docs,
+    wire_docs,
+)
 
 __all__ = ["DOCS", "TABLES", "main", "rendered"]
 
@@ -30,7 +38,9 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "exit-codes": exit_codes_table,
     "settings": settings_table,
     **bus_docs.TABLES,
+    **conformance_docs.TABLES,
     **ea_docs.TABLES,
+    **failpoint_docs.TABLES,
     **policy_docs.TABLES,
     **wire_docs.TABLES,
 }

@@ -1,7 +1,8 @@
 """Write the MQL5 sources that are made from the code: constants, messages, test vectors.
 
 ``Spec.mqh`` has every number of ``bridge.wire.spec``, ``Messages.mqh`` and what it includes
-a structure for every message, ``Vectors.mqh`` a selection of the golden vectors.
+a structure for every message, ``Vectors.mqh`` a selection of the golden vectors; those of
+``Trade`` have the numbers that the Python terminal trades by.
 Nobody edits them by hand.
 
     python -m tools.mql5_spec            write them (make docs does so too)
@@ -21,6 +22,7 @@ from bridge.model.record import RECORD_SIZE
 from bridge.wire import auth, spec
 from bridge.wire.states import TERMINAL_RECEIVES, State
 from tools.mql5_messages import messages_texts
+from tools.mql5_trade import trade_texts
 from tools.mql5_vectors import vectors_text
 from tools.wire_words import ENUMS, LIMITS
 
@@ -155,9 +157,12 @@ def files() -> dict[Path, str]:
     """
     Return every generated MQL5 source: its path and its text.
     """
-    wire = ROOT / "mql5" / "Include" / "Bridge" / "Wire"
+    folder = ROOT / "mql5" / "Include" / "Bridge"
     texts = {"Spec": spec_text(), **messages_texts(), "Vectors": vectors_text()}
-    return {wire / f"{name}.mqh": text for name, text in texts.items()}
+    sources = {folder / "Wire" / f"{name}.mqh": text for name, text in texts.items()}
+    return sources | {
+        folder / "Trade" / f"{name}.mqh": text for name, text in trade_texts().items()
+    }
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -205,6 +205,10 @@ def encode(value: dict[str, Any], encoding: Encoding) -> bytes:
     return _pack(value)
 
 
+#: What can hold nothing else: packed without another look.
+_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
+
+
 def _pack(value: Any) -> bytes:
     packer = msgpack.Packer(autoreset=False)
     parts: list[bytes] = []
@@ -220,7 +224,10 @@ def _pack(value: Any) -> bytes:
             packer.pack_map_header(len(item))
             for key, entry in item.items():
                 packer.pack(key)
-                walk(entry)
+                if type(entry) in _SCALARS:
+                    packer.pack(entry)
+                else:
+                    walk(entry)
         elif isinstance(item, list | tuple):
             packer.pack_array_header(len(item))
             for entry in item:

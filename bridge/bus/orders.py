@@ -34,9 +34,12 @@ from bridge.model.enums import TradeRequestActions
 __all__ = [
     "RESULT_DEFAULTS",
     "RESULT_FIELDS",
+    "STATUS_DEFAULTS",
+    "STEP_DEFAULTS",
     "AccountParams",
     "CloseAllParams",
     "HaltParams",
+    "LifeStep",
     "OrderCancelParams",
     "OrderModifyParams",
     "OrderResolveParams",
@@ -107,6 +110,24 @@ class Reason(enum.StrEnum):
     OTHER = "OTHER"
 
 
+class LifeStep(enum.StrEnum):
+    """
+    What a step in the life of a command was.
+    """
+
+    RESERVED = "RESERVED"
+    SENT = "SENT"
+    NOT_SENT = "NOT_SENT"
+    ASKED = "ASKED"
+    RESULT = "RESULT"
+    NOTICED = "NOTICED"
+    LINK_LOST = "LINK_LOST"
+    RESTORED = "RESTORED"
+    PARTS = "PARTS"
+    RESOLVED = "RESOLVED"
+    LEFT_OUT = "LEFT_OUT"
+
+
 #: The result of a trading method: every field in its order, with what it is when nothing is
 #: known. Also the result of ``order_status`` and the record of an ``ORDER_LIFE`` event.
 RESULT_DEFAULTS: Final[dict[str, Any]] = {
@@ -143,6 +164,28 @@ RESULT_DEFAULTS: Final[dict[str, Any]] = {
     "children": (),
 }
 RESULT_FIELDS: Final = tuple(RESULT_DEFAULTS)
+#: What the result of ``order_status`` has besides.
+STATUS_DEFAULTS: Final[dict[str, Any]] = {"waiting_for": "", "advice": "", "life": ()}
+#: A step of ``life``.
+STEP_DEFAULTS: Final[dict[str, Any]] = {
+    "step": "",
+    "time_utc_msc": 0,
+    "relay_epoch": 0,
+    "relay_us": 0,
+    "said": "",
+    "evidence": "",
+    "retcode": 0,
+    "retcode_name": "",
+    "order": 0,
+    "deal": 0,
+    "volume": 0.0,
+    "text": "",
+    "who": "",
+    "changed": False,
+    "corrected": False,
+    "times": 1,
+    "last_utc_msc": 0,
+}
 
 
 def order_result(**known: Any) -> dict[str, Any]:

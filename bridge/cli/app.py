@@ -66,6 +66,7 @@ COMMANDS: Final = {
     "order": LazyCommand("bridge.cli.orders", "order", "Trade, and ask what became of orders."),
     "halt": LazyCommand("bridge.cli.halt", "halt", "Stop trading, of one terminal or of all."),
     "resume": LazyCommand("bridge.cli.halt", "resume", "Trade again after a halt."),
+    "journal": LazyCommand("bridge.cli.journal", "journal", "Check the journal of orders."),
     "config": LazyCommand("bridge.cli.setup", "config", "Check the configuration."),
 }
 

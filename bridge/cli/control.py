@@ -21,7 +21,7 @@ from bridge.exceptions import DataFolderInUse, DeadlineExceeded, InvalidRequest,
 from bridge.relay.control import CONTROL_FILE
 from bridge.relay.lock import FolderLock
 
-__all__ = ["ControlFile", "NoReply", "ask", "read_control_file", "stop_relay"]
+__all__ = ["ControlFile", "NoReply", "ask", "find_relay", "read_control_file", "stop_relay"]
 
 _MAX_BYTES: Final = 65_536
 _HINT: Final = "it was killed, or hangs; 'bridge run' starts one"
@@ -57,6 +57,22 @@ def read_control_file(folder: Path) -> ControlFile | None:
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         # Half written or of another version: as good as none, the configuration has to do.
         return None
+
+
+def find_relay(folder: Path) -> ControlFile:
+    """
+    Return what the data folder tells about its relay.
+
+    Raises:
+        RelayUnreachable: it tells nothing.
+    """
+    relay = read_control_file(folder)
+    if relay is None:
+        raise RelayUnreachable(
+            f"no relay runs on the data folder {folder}",
+            hint="this works on the relay's own machine only; --home says which relay is meant",
+        )
+    return relay
 
 
 def ask(
@@ -119,9 +135,7 @@ def stop_relay(folder: Path, timeout: float) -> None:
         RequestError: it answers with an error.
     """
     deadline = time.monotonic() + timeout
-    relay = read_control_file(folder)
-    if relay is None:
-        raise RelayUnreachable(f"no relay runs on the data folder {folder}")
+    relay = find_relay(folder)
     try:
         ask(relay, "stop", timeout)
     except NoReply:

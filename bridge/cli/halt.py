@@ -11,10 +11,10 @@ from typing import Any, Final
 import click
 
 from bridge.bus.requests import ControlMethod, validate_control_params
-from bridge.cli.control import ControlFile, ask, read_control_file
+from bridge.cli.control import ControlFile, ask, find_relay
 from bridge.cli.options import Place, output_option, place_options, seconds
 from bridge.cli.output import document, form, write
-from bridge.exceptions import InvalidRequest, RelayUnreachable
+from bridge.exceptions import InvalidRequest
 
 __all__ = ["OPERATOR_TIMEOUT_S", "command_relay", "halt", "resume", "running_relay"]
 
@@ -104,14 +104,7 @@ def running_relay(place: Place) -> ControlFile:
         RelayUnreachable: there is none.
         ConfigError: the configuration is wrong.
     """
-    folder = place.settings().relay.data_dir
-    relay = read_control_file(folder)
-    if relay is None:
-        raise RelayUnreachable(
-            f"no relay runs on the data folder {folder}",
-            hint="this works on the relay's own machine only; --home says which relay is meant",
-        )
-    return relay
+    return find_relay(place.settings().relay.data_dir)
 
 
 def _tell(told: dict[str, Any], state: str, terminal: str | None, output: str | None) -> None:

@@ -32,6 +32,7 @@ from bridge.cli.options import (
     require_subcommand,
     seconds,
 )
+from bridge.cli.order_life import life_text
 from bridge.cli.output import document, form, printable, say, table, write
 from bridge.cli.read import open_client
 from bridge.client.flows import model_from
@@ -320,7 +321,7 @@ def close_all(
 @output_option("table", "json", "jsonl", about=_FORMS_ABOUT)
 def status(id_: str, client_id: str, access: Access, output: str | None) -> None:
     """
-    Tell what became of an order, from the relay's journal.
+    Tell what became of an order, from the relay's journal, with every step of its life.
 
     ID is its --key, or a command_id as in results: cli/1, me/run-17/4711. The exit code is that
     of the order.
@@ -329,6 +330,8 @@ def status(id_: str, client_id: str, access: Access, output: str | None) -> None
     with open_client(access) as client:
         result = client.order_status(command_id=name)
     _show(result, output)
+    if form(output) == "table" and (life := life_text(result)):
+        write(life)
     click.get_current_context().exit(exit_code_of_result(result))
 
 
@@ -415,7 +418,15 @@ def _request_fields(action: str, fields: dict[str, Any]) -> dict[str, Any]:
 
 def _command_id(name: str, client_id: str) -> str:
     if "/" in name:
-        check_params(Method.ORDER_STATUS, {"command_id": name})
+        try:
+            check_params(Method.ORDER_STATUS, {"command_id": name})
+        except InvalidRequest:
+            # Its own words are a regular expression.
+            raise InvalidRequest(
+                f"{name!r} names no order",
+                field="command_id",
+                hint="it is a --key, or a command_id as in results: cli/1, me/run-17/4711",
+            ) from None
         return name
     check_identity(name, "client_order_id")
     check_identity(client_id, "client_id")

@@ -13,7 +13,7 @@ from bridge import Client
 from bridge.cli.options import Access, client_options, output_option
 from bridge.cli.output import document, form, table, write, write_records
 from bridge.client.models import RelayStatus, SymbolInfo, TerminalInfo
-from bridge.exceptions import InvalidRequest, TerminalUnavailable
+from bridge.exceptions import InvalidRequest, TerminalUnavailable, UnknownSymbol
 from bridge.logs import configure_logging
 from bridge.model.enums import AccountTradeMode
 from bridge.model.tick import Tick
@@ -37,7 +37,13 @@ def open_client(access: Access, client_id: str | None = None) -> Iterator[Client
             endpoint, terminal=access.terminal, timeout=access.timeout, client_id=client_id
         ) as client,
     ):
-        yield client
+        try:
+            yield client
+        except UnknownSymbol as error:
+            hint = error.hint or "'bridge symbols' lists them, with case and suffix"
+            raise UnknownSymbol(
+                error.message, hop=error.hop, field=error.field, hint=hint
+            ) from error
 
 
 @click.command(short_help="Show the relay, its terminals and streams.")

@@ -305,7 +305,13 @@ class _Watch:
                 log.info("logged on", relay=self._endpoint, account=core.account.login)
             self._tell_at = time.monotonic() + _TELL_EVERY_S
         elif not up and time.monotonic() >= self._tell_at:
-            log.warning("no session with the relay, dialling", relay=self._endpoint)
+            last = {} if self._closed is None else {"last": self._closed.reason}
+            log.warning(
+                "no session with the relay, dialling",
+                relay=self._endpoint,
+                **last,
+                hint="is it running ('bridge run'), and is this its endpoint for terminals?",
+            )
             self._tell_at = time.monotonic() + _TELL_EVERY_S
         streams = core.collector.streaming
         if streams != self._streams:

@@ -6,17 +6,18 @@ import math
 import os
 import re
 import secrets
-from collections.abc import Callable, Sequence
-from typing import Final, Generic, TypeAlias, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
-from bridge.bus.fields import NAME_PATTERN
+from bridge.bus.requests import Method
 from bridge.bus.topics import ALIAS_PATTERN
 from bridge.client.core import Item
 from bridge.client.engine import Engine, StreamHandle
-from bridge.client.flows import Calls
-from bridge.client.orders import OrderCalls
+from bridge.client.flows import Calls, Flow
+from bridge.client.orders import OrderCalls, check_identity, params_of
 from bridge.client.replies import host_of
 from bridge.client.stream import StreamCore
+from bridge.client.trade import OrderResult
 from bridge.exceptions import InvalidRequest
 from bridge.model.enums import OrderType, OrderTypeFilling, OrderTypeTime, TradeRequestActions
 
@@ -67,12 +68,8 @@ class Parts:
             raise InvalidRequest(
                 f"{terminal!r} is not an alias", field="terminal", hint="for example 'demo'"
             )
-        if client_id is not None and not re.fullmatch(NAME_PATTERN, client_id):
-            raise InvalidRequest(
-                f"{client_id!r} cannot be used",
-                field="client_id",
-                hint="1 to 64 letters, digits and . _ : - , the first one a letter or a digit",
-            )
+        if client_id is not None:
+            check_identity(client_id, "client_id")
         self.endpoint = endpoint
         self.client_id = client_id or f"python-{os.getpid()}-{secrets.token_hex(4)}"
         self.timeout = check_timeout(timeout)
@@ -99,6 +96,24 @@ class Parts:
             current=current,
         )
         return self.engine.open(core, buffer)
+
+    def trade(
+        self, method: Method, arguments: Mapping[str, Any]
+    ) -> tuple[Flow[OrderResult], float | None]:
+        """
+        Return the flow of a trading call, and how long it may take: all its arguments at once.
+
+        Raises:
+            InvalidRequest: ``timeout`` is wrong.
+        """
+        timeout = arguments["timeout"]
+        flow = self.orders.trade(
+            method,
+            arguments["client_order_id"],
+            params_of(arguments),
+            raise_on_reject=arguments["raise_on_reject"],
+        )
+        return flow, None if timeout is None else check_timeout(timeout)
 
 
 class Opening(Generic[T]):

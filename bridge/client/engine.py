@@ -8,13 +8,9 @@ command in a deque and wake it by a byte through a socket pair.
 Rule 2: one SUB socket a stream. A slow iterator stops the reading of its own socket alone;
 then ZeroMQ's queue fills, the relay drops for this subscriber, and the sequence numbers
 show it. Closing the socket takes every subscription back.
-Rule 3: one DEALER with ZMQ_IMMEDIATE: a request waits here and not in a queue of ZeroMQ's,
-so one whose deadline has passed is never sent when the relay comes back.
-Rule 4: every request has one outcome: the result, the relay's error, or at its deadline
-``DeadlineExceeded``, or ``RelayUnreachable`` if the relay was not heard at all since.
-Rule 5: a request that may trade, once sent, is undone by nothing but the relay's word. It is
-asked again under the same ids, which the relay executes once at most; an error counts when
-every question that was sent has got one; else the outcome is ``OrderUnknown``.
+Rule 3: one DEALER with ZMQ_IMMEDIATE: a request waits in ``OpenRequests`` and not in a queue
+of ZeroMQ's, so one whose deadline has passed is never sent when the relay comes back.
+What becomes of requests is decided there; the engine gives it the socket and the time.
 """
 
 from __future__ import annotations
@@ -35,20 +31,12 @@ from typing import Any, Final
 
 import zmq
 
-from bridge.bus.requests import ErrorName
 from bridge.client.actions import Ask, Connect, Fail, Joined, Subscribe, Unsubscribe
 from bridge.client.flows import Inquiry
 from bridge.client.mailbox import Mailbox
-from bridge.client.replies import MalformedReply, pack_request, read_reply
+from bridge.client.requests import OpenRequests
 from bridge.client.stream import StreamCore
-from bridge.exceptions import (
-    DeadlineExceeded,
-    InvalidRequest,
-    OrderUnknown,
-    RelayUnreachable,
-    RequestError,
-    RequestRefused,
-)
+from bridge.exceptions import InvalidRequest, RequestError, RequestRefused
 
 __all__ = ["Engine", "StreamHandle"]
 
@@ -69,65 +57,10 @@ _MESSAGE_MAX: Final = 1024 * 1024
 #: Frames taken from one socket before the others get their turn.
 _BURST: Final = 1_000
 _REPLIES: Final = 100
-_OPEN_MAX: Final = 10_000
 _STREAMS_MAX: Final = 256
 _CLOSE_TIMEOUT_S: Final = 5.0
-#: An order without a reply is asked for again after this time, or this part of its deadline.
-_AGAIN_S: Final = 1.0
-_AGAIN_PART: Final = 0.25
 _NEVER: Final = float("inf")
 _CLOSED: Final = "CLIENT_CLOSED"
-
-
-class _Request:
-    """
-    A request on its way. Exactly one of ``done`` and ``failed`` is called, once.
-    """
-
-    __slots__ = (
-        "again_at",
-        "deadline",
-        "done",
-        "doubtful",
-        "error",
-        "failed",
-        "ids",
-        "inquiry",
-        "sent",
-        "since",
-        "timeout_s",
-        "unanswered",
-    )
-
-    def __init__(
-        self,
-        inquiry: Inquiry,
-        since: float,
-        timeout_s: float,
-        done: Callable[[dict[str, Any]], None],
-        failed: Callable[[RequestError], None],
-    ) -> None:
-        self.inquiry = inquiry
-        self.since = since
-        self.timeout_s = timeout_s
-        self.deadline = since + timeout_s
-        self.sent = False
-        self.done = done
-        self.failed = failed
-        #: of the frames that ask for it: more than one only for an order
-        self.ids: list[int] = []
-        self.unanswered = 0
-        self.again_at = _NEVER
-        #: the last error of the relay, and whether one of them leaves open what was done
-        self.error: RequestError | None = None
-        self.doubtful = False
-
-    @property
-    def trades(self) -> bool:
-        """
-        Whether it may have led to a trade once it was sent.
-        """
-        return self.inquiry.client_order_id is not None
 
 
 class StreamHandle:
@@ -168,8 +101,6 @@ class Engine:
 
     def __init__(self, endpoint: str, client_id: str) -> None:
         self.endpoint = endpoint
-        self.client_id = client_id
-        self.malformed = 0
         # Re-entrant: the garbage collector may drop a client inside of any call.
         self._lock = threading.RLock()
         self._pid = os.getpid()
@@ -183,12 +114,7 @@ class Engine:
         self._dealer: zmq.Socket[bytes]
         self._poller = zmq.Poller()
         self._streams: list[StreamHandle] = []
-        #: requests without an outcome, and by the ids of frames that wait for a reply
-        self._open_requests: dict[_Request, None] = {}
-        self._requests: dict[int, _Request] = {}
-        self._unsent: deque[int] = deque()
-        self._last_id = 0
-        self._heard = -_NEVER
+        self._requests = OpenRequests(endpoint, client_id)
         #: what becomes of everything that is open when the thread ends
         self._outcome: RequestError = RequestRefused(
             "the client's I/O thread ended unexpectedly",
@@ -224,10 +150,8 @@ class Engine:
         future: Future[dict[str, Any]] = Future()
         # Whoever waits may go away; the outcome is set all the same and nobody minds.
         future.set_running_or_notify_cancel()
-        request = _Request(
-            inquiry, time.monotonic(), timeout_s, future.set_result, future.set_exception
-        )
-        self._post(lambda: self._ask(request))
+        done, failed, since = future.set_result, future.set_exception, time.monotonic()
+        self._post(lambda: self._ask(inquiry, timeout_s, done, failed, since))
         return future
 
     def open(self, core: StreamCore, capacity: int) -> StreamHandle:
@@ -341,10 +265,7 @@ class Engine:
             self._run_commands()
             for handle in list(self._streams):
                 self._end(handle, self._outcome)
-            for request in self._open_requests:
-                request.failed(self._lost(request, self._outcome))
-            self._open_requests.clear()
-            self._requests.clear()
+            self._requests.fail_all(self._outcome)
             self._context.destroy(linger=0)
             reader.close()
             writer.close()
@@ -360,18 +281,15 @@ class Engine:
             self._run_commands()
             if self._dealer in ready:
                 self._read_replies()
-            if self._unsent:
-                self._send_unsent()
+            if self._requests.unsent:
+                self._send_requests()
             for handle in list(self._streams):
                 if handle.socket is not None and handle.socket in ready and not handle.paused:
                     self._read(handle)
             self._run_timers()
 
     def _poll_ms(self) -> int | None:
-        deadline = min(
-            (min(request.deadline, request.again_at) for request in self._open_requests),
-            default=_NEVER,
-        )
+        deadline = self._requests.deadline
         for handle in self._streams:
             deadline = min(deadline, handle.core.deadline)
         if deadline == _NEVER:
@@ -388,13 +306,9 @@ class Engine:
             if now >= handle.core.deadline:
                 handle.core.timer(now)
                 self._flush(handle, now)
-        for request in list(self._open_requests):
-            if now >= request.deadline:
-                self._forget(request)
-                request.failed(self._lost(request, self._expired(request)))
-            elif now >= request.again_at:
-                self._put(request)
-                self._send_unsent()
+        if now >= self._requests.deadline:
+            self._requests.timer(now)
+            self._send_requests()
 
     def _dial(self) -> RequestError | None:
         self._dealer = self._make_socket(zmq.DEALER, _REPLY_MAX)
@@ -423,66 +337,31 @@ class Engine:
 
     # --- requests ---------------------------------------------------------------------------
 
-    def _ask(self, request: _Request) -> None:
+    def _ask(
+        self,
+        inquiry: Inquiry,
+        timeout_s: float,
+        done: Callable[[dict[str, Any]], None],
+        failed: Callable[[RequestError], None],
+        since: float,
+    ) -> None:
         if self._closing:
-            request.failed(self._outcome)
+            failed(self._outcome)
             return
-        if len(self._open_requests) >= _OPEN_MAX:
-            request.failed(
-                InvalidRequest(
-                    f"{_OPEN_MAX} requests of this client wait for their replies",
-                    code="TOO_MANY_REQUESTS",
-                    hint="wait for replies before asking more",
-                )
-            )
-            return
-        self._open_requests[request] = None
-        self._put(request)
-        self._send_unsent()
+        self._requests.ask(inquiry, timeout_s, done, failed, since)
+        self._send_requests()
 
-    def _put(self, request: _Request) -> None:
-        # A frame of its own id each time: only so it shows which of them were answered.
-        self._last_id += 1
-        self._requests[self._last_id] = request
-        request.ids.append(self._last_id)
-        request.again_at = _NEVER  # it waits for the socket until it is sent
-        self._unsent.append(self._last_id)
-
-    def _forget(self, request: _Request) -> None:
-        self._open_requests.pop(request, None)
-        for request_id in request.ids:
-            self._requests.pop(request_id, None)
-
-    def _send_unsent(self) -> None:
-        now = time.monotonic()
-        while self._unsent:
-            request_id = self._unsent[0]
-            request = self._requests.get(request_id)
-            if request is not None and now < request.deadline:
-                try:
-                    # Packed when it is sent: the relay is told what is left of the deadline.
-                    frame = pack_request(
-                        request_id,
-                        self.client_id,
-                        request.inquiry.method,
-                        request.inquiry.params,
-                        terminal=request.inquiry.terminal,
-                        timeout_s=request.deadline - now,
-                        client_order_id=request.inquiry.client_order_id,
-                    )
-                    self._dealer.send(frame, zmq.NOBLOCK)
-                    request.sent = True
-                    request.unanswered += 1
-                    if request.trades:
-                        request.again_at = now + min(_AGAIN_S, request.timeout_s * _AGAIN_PART)
-                except zmq.Again:
-                    break
-                except InvalidRequest as error:
-                    self._forget(request)
-                    request.failed(error)
-            self._unsent.popleft()
-        events = zmq.POLLIN | zmq.POLLOUT if self._unsent else zmq.POLLIN
+    def _send_requests(self) -> None:
+        self._requests.send(self._take, time.monotonic())
+        events = zmq.POLLIN | zmq.POLLOUT if self._requests.unsent else zmq.POLLIN
         self._poller.modify(self._dealer, events)
+
+    def _take(self, frame: bytes) -> bool:
+        try:
+            self._dealer.send(frame, zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return True
 
     def _read_replies(self) -> None:
         for _ in range(_REPLIES):
@@ -490,59 +369,7 @@ class Engine:
                 frames = self._dealer.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return
-            self._heard = time.monotonic()
-            try:
-                reply = read_reply(frames[-1])
-            except ValueError as error:
-                self.malformed += 1
-                log.warning("a frame from %s is not a reply: %s", self.endpoint, error)
-                continue
-            request = self._requests.pop(reply.id, None)
-            if request is None:
-                continue  # its deadline has passed, and that was its outcome
-            request.unanswered -= 1
-            if reply.result is not None:
-                self._forget(request)
-                request.done(reply.result)
-            elif reply.error is not None and self._concludes(request, reply.error):
-                self._forget(request)
-                request.failed(reply.error)
-
-    def _concludes(self, request: _Request, error: RequestError) -> bool:
-        # By its error the relay says that this question led to nothing. One that was sent
-        # before it may have led to a trade all the same, and a defect says nothing at all.
-        if not request.trades:
-            return True
-        request.error = error
-        if isinstance(error, MalformedReply) or error.code == ErrorName.INTERNAL:
-            request.doubtful = True
-        return not request.doubtful and not request.unanswered
-
-    def _lost(self, request: _Request, error: RequestError) -> RequestError:
-        if not request.trades or not request.sent:
-            return error
-        return OrderUnknown(
-            f"{error.message}; the order may have been executed"
-            + ("" if request.error is None else f"; last heard: {request.error.message}"),
-            client_id=self.client_id,
-            client_order_id=str(request.inquiry.client_order_id),
-            hop=error.hop,
-            hint=f"ask order_status({request.inquiry.client_order_id!r}), or send the same again "
-            "under the same id; never under another one",
-        )
-
-    def _expired(self, request: _Request) -> RequestError:
-        method = request.inquiry.method
-        within = f"within {request.timeout_s:.3g} s"
-        if not request.sent or self._heard < request.since:
-            return RelayUnreachable(
-                f"nothing answered {method} at {self.endpoint} {within}",
-                hint="is the relay running ('bridge run'), and is this its request endpoint?",
-            )
-        return DeadlineExceeded(
-            f"the relay at {self.endpoint} is there but did not answer {method} {within}",
-            hint="'bridge status' shows what it is doing; or allow more with timeout=",
-        )
+            self._requests.receive(frames[-1], time.monotonic())
 
     # --- streams ----------------------------------------------------------------------------
 
@@ -578,7 +405,7 @@ class Engine:
         except zmq.Again:
             pass
         if count:
-            self._heard = now
+            self._requests.hear(now)
             handle.core.stats.received += count
             self._flush(handle, now)
 
@@ -625,8 +452,7 @@ class Engine:
                 handle.core.refused(ask.token, error, later)
                 self._flush(handle, later)
 
-        inquiry = Inquiry(ask.method, ask.params)
-        self._ask(_Request(inquiry, now, ask.timeout_s, done, failed))
+        self._ask(Inquiry(ask.method, ask.params), ask.timeout_s, done, failed, now)
 
     def _connect(self, handle: StreamHandle, sub: zmq.Socket[bytes], endpoint: str) -> None:
         if handle.endpoint:

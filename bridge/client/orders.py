@@ -1,8 +1,8 @@
 """The trading calls as flows, like ``flows``: what to ask, what to make of the answer. Pure.
 
 Rule 1: what is wrong with an order is found here if it can be, before anything is sent.
-Rule 2: an order is asked for once by a flow. Asking again after a lost reply is the engine's,
-under the same ids; nothing here ever makes a new order of an old one.
+Rule 2: an order is asked for once by a flow. Asking again after a lost reply, under
+the same ids, is for ``requests``; nothing here ever makes a new order of an old one.
 Rule 3: an answer that cannot be read is no answer: the order may have been executed.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -18,12 +19,26 @@ from bridge.bus.fields import NAME_PATTERN
 from bridge.bus.requests import TRADING_METHODS, Method, validate_params
 from bridge.client.flows import Calls, Flow, Inquiry, model_from
 from bridge.client.replies import MalformedReply
-from bridge.client.trade import AccountInfo, CheckResult, OrderInfo, OrderResult, PositionInfo
+from bridge.client.trade import (
+    AccountInfo,
+    CheckResult,
+    OrderInfo,
+    OrderResult,
+    OrderStatus,
+    PositionInfo,
+)
 from bridge.exceptions import InvalidRequest, OrderUnknown
+from bridge.model.enums import OrderType, TradeRequestActions
 
-__all__ = ["OrderCalls", "check_identity", "check_params"]
+__all__ = ["BUY", "SELL", "OrderCalls", "check_identity", "check_params", "params_of"]
+
+#: What makes a deal of the arguments of ``buy`` and ``sell``.
+BUY: Final = {"action": TradeRequestActions.DEAL, "type": OrderType.BUY}
+SELL: Final = {"action": TradeRequestActions.DEAL, "type": OrderType.SELL}
 
 _NAME: Final = re.compile(NAME_PATTERN)
+#: What the shells' calls take besides the parameters of their method.
+_OF_THE_CALL: Final = frozenset({"self", "client_order_id", "timeout", "raise_on_reject"})
 _NAME_HINT: Final = "letters, digits and . _ : - , at most 64, the first one a letter or a digit"
 
 
@@ -82,7 +97,7 @@ class OrderCalls:
 
     def status(
         self, client_order_id: str | None, client_id: str | None, command_id: str | None
-    ) -> Flow[OrderResult]:
+    ) -> Flow[OrderStatus]:
         """
         Ask the journal what became of an order.
         """
@@ -98,7 +113,7 @@ class OrderCalls:
         given = check_params(Method.ORDER_STATUS, params)
         # Not the terminal: the journal of the relay knows, whether that is connected or not.
         yield from self._calls.connect()
-        return model_from(OrderResult, (yield Inquiry(Method.ORDER_STATUS, given)))
+        return model_from(OrderStatus, (yield Inquiry(Method.ORDER_STATUS, given)))
 
     def positions(
         self, symbol: str | None, magic: int | None, ticket: int | None
@@ -147,6 +162,13 @@ class OrderCalls:
             )
         check_identity(self._client_id, "client_id")
         return self._client_id
+
+
+def params_of(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return the parameters among the arguments of a shell's call: they have the same names.
+    """
+    return {name: value for name, value in arguments.items() if name not in _OF_THE_CALL}
 
 
 def check_identity(name: Any, field: str) -> None:

@@ -1,4 +1,8 @@
-"""The trading calls of the blocking client. Same names in the same order as ``aio_orders``."""
+"""The trading calls of the blocking client. Same names in the same order as ``aio_orders``.
+
+The arguments of a call have the names of its method's parameters, so ``locals()`` is what to
+send: a call says what there is, not the same names once more. Nothing is assigned before it.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,17 @@ import abc
 from typing import Any, TypeVar
 
 from bridge.bus.requests import Method
-from bridge.client.base import (
-    Action,
-    Filling,
-    Parts,
-    TypeOfOrder,
-    TypeTime,
-    check_timeout,
-)
+from bridge.client.base import Action, Filling, Parts, TypeOfOrder, TypeTime
 from bridge.client.flows import Flow
-from bridge.client.trade import AccountInfo, CheckResult, OrderInfo, OrderResult, PositionInfo
-from bridge.model.enums import OrderType, TradeRequestActions
+from bridge.client.orders import BUY, SELL, params_of
+from bridge.client.trade import (
+    AccountInfo,
+    CheckResult,
+    OrderInfo,
+    OrderResult,
+    OrderStatus,
+    PositionInfo,
+)
 
 __all__ = ["Trading"]
 
@@ -90,28 +94,7 @@ class Trading(abc.ABC):
 
         MQL5 page: constants/structures/mqltraderequest
         """
-        params = {
-            "action": action,
-            "magic": magic,
-            "order": order,
-            "symbol": symbol,
-            "volume": volume,
-            "price": price,
-            "stoplimit": stoplimit,
-            "sl": sl,
-            "tp": tp,
-            "sl_points": sl_points,
-            "tp_points": tp_points,
-            "deviation": deviation,
-            "type": type,
-            "type_filling": type_filling,
-            "type_time": type_time,
-            "expiration": expiration,
-            "comment": comment,
-            "position": position,
-            "position_by": position_by,
-        }
-        return self._trade(Method.ORDER_SEND, client_order_id, params, timeout, raise_on_reject)
+        return self._trade(Method.ORDER_SEND, locals())
 
     def order_check(
         self,
@@ -143,28 +126,7 @@ class Trading(abc.ABC):
 
         MQL5 page: trading/ordercheck
         """
-        params = {
-            "action": action,
-            "magic": magic,
-            "order": order,
-            "symbol": symbol,
-            "volume": volume,
-            "price": price,
-            "stoplimit": stoplimit,
-            "sl": sl,
-            "tp": tp,
-            "sl_points": sl_points,
-            "tp_points": tp_points,
-            "deviation": deviation,
-            "type": type,
-            "type_filling": type_filling,
-            "type_time": type_time,
-            "expiration": expiration,
-            "comment": comment,
-            "position": position,
-            "position_by": position_by,
-        }
-        return self._run(self._parts.orders.check(params))
+        return self._run(self._parts.orders.check(params_of(locals())))
 
     def buy(
         self,
@@ -191,22 +153,7 @@ class Trading(abc.ABC):
         else it is not needed. On a hedging account this opens a position of its own, on a
         netting account it changes the symbol's.
         """
-        params = {
-            "action": TradeRequestActions.DEAL,
-            "type": OrderType.BUY,
-            "symbol": symbol,
-            "volume": volume,
-            "price": price,
-            "sl": sl,
-            "tp": tp,
-            "sl_points": sl_points,
-            "tp_points": tp_points,
-            "deviation": deviation,
-            "magic": magic,
-            "type_filling": type_filling,
-            "comment": comment,
-        }
-        return self._trade(Method.ORDER_SEND, client_order_id, params, timeout, raise_on_reject)
+        return self._trade(Method.ORDER_SEND, {**locals(), **BUY})
 
     def sell(
         self,
@@ -231,22 +178,7 @@ class Trading(abc.ABC):
 
         The arguments are those of ``buy``. To close a position use ``position_close``.
         """
-        params = {
-            "action": TradeRequestActions.DEAL,
-            "type": OrderType.SELL,
-            "symbol": symbol,
-            "volume": volume,
-            "price": price,
-            "sl": sl,
-            "tp": tp,
-            "sl_points": sl_points,
-            "tp_points": tp_points,
-            "deviation": deviation,
-            "magic": magic,
-            "type_filling": type_filling,
-            "comment": comment,
-        }
-        return self._trade(Method.ORDER_SEND, client_order_id, params, timeout, raise_on_reject)
+        return self._trade(Method.ORDER_SEND, {**locals(), **SELL})
 
     def order_modify(
         self,
@@ -267,18 +199,7 @@ class Trading(abc.ABC):
         """
         Change a pending order. What is ``None`` is kept.
         """
-        params = {
-            "order": order,
-            "price": price,
-            "stoplimit": stoplimit,
-            "sl": sl,
-            "tp": tp,
-            "sl_points": sl_points,
-            "tp_points": tp_points,
-            "type_time": type_time,
-            "expiration": expiration,
-        }
-        return self._trade(Method.ORDER_MODIFY, client_order_id, params, timeout, raise_on_reject)
+        return self._trade(Method.ORDER_MODIFY, locals())
 
     def position_modify(
         self,
@@ -295,16 +216,7 @@ class Trading(abc.ABC):
         """
         Change stop loss and take profit of a position. What is ``None`` is kept, 0 removes.
         """
-        params = {
-            "position": position,
-            "sl": sl,
-            "tp": tp,
-            "sl_points": sl_points,
-            "tp_points": tp_points,
-        }
-        return self._trade(
-            Method.POSITION_MODIFY, client_order_id, params, timeout, raise_on_reject
-        )
+        return self._trade(Method.POSITION_MODIFY, locals())
 
     def position_close(
         self,
@@ -322,13 +234,7 @@ class Trading(abc.ABC):
 
         Never more than is open just before it is sent: closing twice opens nothing.
         """
-        params = {
-            "position": position,
-            "volume": volume,
-            "deviation": deviation,
-            "comment": comment,
-        }
-        return self._trade(Method.POSITION_CLOSE, client_order_id, params, timeout, raise_on_reject)
+        return self._trade(Method.POSITION_CLOSE, locals())
 
     def position_close_by(
         self,
@@ -342,10 +248,7 @@ class Trading(abc.ABC):
         """
         Close a position by an opposite one of the same symbol (hedging accounts).
         """
-        params = {"position": position, "position_by": position_by}
-        return self._trade(
-            Method.POSITION_CLOSE_BY, client_order_id, params, timeout, raise_on_reject
-        )
+        return self._trade(Method.POSITION_CLOSE_BY, locals())
 
     def order_cancel(
         self,
@@ -358,8 +261,7 @@ class Trading(abc.ABC):
         """
         Cancel a pending order.
         """
-        params = {"order": order}
-        return self._trade(Method.ORDER_CANCEL, client_order_id, params, timeout, raise_on_reject)
+        return self._trade(Method.ORDER_CANCEL, locals())
 
     def close_all(
         self,
@@ -379,14 +281,7 @@ class Trading(abc.ABC):
         ``children`` of the result has one result for each. ``positions=False`` leaves the
         positions open.
         """
-        params = {
-            "symbol": symbol,
-            "magic": magic,
-            "positions": positions,
-            "orders": orders,
-            "deviation": deviation,
-        }
-        return self._trade(Method.CLOSE_ALL, client_order_id, params, timeout, raise_on_reject)
+        return self._trade(Method.CLOSE_ALL, locals())
 
     def order_status(
         self,
@@ -394,9 +289,11 @@ class Trading(abc.ABC):
         *,
         client_id: str | None = None,
         command_id: str | None = None,
-    ) -> OrderResult:
+    ) -> OrderStatus:
         """
         Return what became of an order of this client, or of another one, or of a command.
+
+        With it comes its life: each step, what it waits for now, what to do.
 
         ``command_id`` is the one in results and records. The relay's journal answers: the
         terminal may be away.
@@ -452,16 +349,5 @@ class Trading(abc.ABC):
     @abc.abstractmethod
     def _run(self, flow: Flow[T], within: float | None = None) -> T: ...
 
-    def _trade(
-        self,
-        method: Method,
-        client_order_id: str,
-        params: dict[str, Any],
-        timeout: float | None,
-        raise_on_reject: bool,  # noqa: FBT001 - passed on, not chosen here
-    ) -> OrderResult:
-        within = None if timeout is None else check_timeout(timeout)
-        flow = self._parts.orders.trade(
-            method, client_order_id, params, raise_on_reject=raise_on_reject
-        )
-        return self._run(flow, within)
+    def _trade(self, method: Method, arguments: dict[str, Any]) -> OrderResult:
+        return self._run(*self._parts.trade(method, arguments))

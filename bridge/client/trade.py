@@ -35,6 +35,8 @@ __all__ = [
     "DealInfo",
     "OrderInfo",
     "OrderResult",
+    "OrderStatus",
+    "OrderStep",
     "PositionInfo",
 ]
 
@@ -410,6 +412,49 @@ class OrderResult(_Record):
 
     def _retcode(self) -> str:
         return self.retcode_name or (retcode_name(self.retcode) if self.retcode else "")
+
+
+class OrderStep(_Record):
+    """
+    A step in the life of an order.
+
+    ``step``: a ``LifeStep``. ``relay_us``: microseconds of a clock that only goes forward, of the
+    relay with ``relay_epoch``. ``said``: the outcome that was told in this step, ``evidence``
+    from where it was known. ``changed``: what is known of the order changed with it;
+    ``corrected``: it was thought not executed until then. ``times``: so many alike, the last
+    one at ``last_utc_msc``.
+    """
+
+    step: str
+    time_utc_msc: int = 0
+    relay_epoch: int = 0
+    relay_us: int = 0
+    said: str = ""
+    evidence: str = ""
+    retcode: int = 0
+    retcode_name: str = ""
+    order: int = 0
+    deal: int = 0
+    volume: float = 0.0
+    text: str = ""
+    who: str = ""
+    changed: bool = False
+    corrected: bool = False
+    times: int = 1
+    last_utc_msc: int = 0
+
+
+class OrderStatus(OrderResult):
+    """
+    How an order ended, as far as is known, and its whole life.
+
+    ``waiting_for`` and ``advice`` are for people: what it waits for now, and what to do about
+    it. ``life``: the steps, oldest first; empty while it waits at the relay.
+    """
+
+    waiting_for: str = ""
+    advice: str = ""
+    life: tuple[OrderStep, ...] = ()
 
 
 def _name(kind: type[enum.IntEnum], value: int) -> str:

@@ -21,16 +21,8 @@ and memory is as before. Times ``now_utc_msc`` are arguments.
 
 from __future__ import annotations
 
-from bridge.journal.core import (
-    RETENTION_DAYS_MIN,
-    Change,
-    Diverged,
-    Journal,
-    Known,
-    MakeBody,
-    Reservation,
-    Reserved,
-)
+from bridge.journal.answers import Change, Diverged, Known, Reservation, Reserved
+from bridge.journal.core import RETENTION_DAYS_MIN, Journal, MakeBody
 from bridge.journal.entry import (
     EXECUTED,
     NOT_EXECUTED,
@@ -44,6 +36,7 @@ from bridge.journal.entry import (
     is_final,
     successor,
 )
+from bridge.journal.life import Step
 from bridge.journal.memory import MemoryStore
 from bridge.journal.sqlite import SPARE_BYTES, SqliteStore
 from bridge.journal.store import Deliver, Done, Store, TradeRange
@@ -69,6 +62,7 @@ __all__ = [
     "Reservation",
     "Reserved",
     "SqliteStore",
+    "Step",
     "Store",
     "TradeRange",
     "Verdict",

@@ -14,14 +14,16 @@ Memory holds what is open and what is on its way to the disk, and of the rest th
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import dataclasses
 import functools
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, NamedTuple, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from bridge.exceptions import JournalError
+from bridge.journal.answers import Change, Diverged, Known, Reservation, Reserved
 from bridge.journal.entry import (
     Account,
     AliasState,
@@ -31,6 +33,7 @@ from bridge.journal.entry import (
     Verdict,
     successor,
 )
+from bridge.journal.life import Step, extended
 from bridge.journal.pipeline import WritePipeline
 from bridge.journal.store import (
     SENT_HORIZON_MSC,
@@ -53,13 +56,8 @@ from bridge.wire.structures import EventCursor
 
 __all__ = [
     "RETENTION_DAYS_MIN",
-    "Change",
-    "Diverged",
     "Journal",
-    "Known",
     "MakeBody",
-    "Reservation",
-    "Reserved",
 ]
 
 #: A client may ask again for as long; the broker's history is trusted for longer.
@@ -76,44 +74,6 @@ MakeBody: TypeAlias = Callable[[int, int], bytes]
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
-
-
-class Reserved(NamedTuple):
-    """
-    The ids are new. They are reserved once ``done(None)`` was called, and only then.
-    """
-
-    entries: tuple[Entry, ...]
-
-
-class Known(NamedTuple):
-    """
-    The id is there with this content: ``entry`` is the answer. ``done`` waits for its disk, too.
-    """
-
-    entry: Entry
-
-
-class Diverged(NamedTuple):
-    """
-    The id is there with other content. Nothing was written; ``done`` is not called.
-    """
-
-    entry: Entry
-
-
-Reservation: TypeAlias = Reserved | Known | Diverged
-
-
-class Change(NamedTuple):
-    """
-    What a verdict did. ``entry`` is the entry now, ``None`` when no such command is on disk;
-    ``corrected``: it was thought not executed until now, and was.
-    """
-
-    entry: Entry | None
-    changed: bool
-    corrected: bool
 
 
 class _Live:
@@ -148,7 +108,8 @@ class Journal:
         self._states: dict[str, AliasState] = {}
         self._seqs: dict[str, int] = {}
         self._newest: dict[str, int] = {}
-        self._sent: dict[str, deque[int]] = {}
+        #: when commands were reserved, in order: clocks are set back at times
+        self._sent: dict[str, list[int]] = {}
 
     # Start and end
 
@@ -169,7 +130,7 @@ class Journal:
         self._states = dict(loaded.states)
         self._newest = {alias: held.newest for alias, held in loaded.trade.items()}
         self._seqs = dict(self._newest)
-        self._sent = {alias: deque(sorted(times)) for alias, times in loaded.sent.items()}
+        self._sent = {alias: sorted(times) for alias, times in loaded.sent.items()}
 
     def close(self) -> None:
         """
@@ -319,12 +280,29 @@ class Journal:
         )
         return reserved
 
-    def record(self, command_id: str, verdict: Verdict, now_utc_msc: int, done: Done) -> Change:
+    def note(self, command_id: str, step: Step) -> None:
+        """
+        Keep a step of a command's life that changes nothing. It gets to disk with what does.
+        """
+        live = self._live.get(command_id)
+        if live is not None:
+            live.entry = dataclasses.replace(live.entry, life=extended(live.entry.life, step))
+
+    def record(
+        self,
+        command_id: str,
+        verdict: Verdict,
+        now_utc_msc: int,
+        done: Done,
+        *,
+        step: Step | None = None,
+    ) -> Change:
         """
         Take a verdict, if the rule of ``successor`` lets it replace the present one.
 
         A command that is not on disk cannot have one: ``Change(None, False, False)``, and then,
         as when nothing changes, ``done`` is called when what is known of the command is on disk.
+        ``step`` is the verdict's in the command's life.
         """
         live = self._live.get(command_id)
         entry = live.entry if live is not None else self.find(command_id)
@@ -335,10 +313,12 @@ class Journal:
             verdict = dataclasses.replace(verdict, utc_msc=now_utc_msc)
         after = successor(entry.verdict, verdict)
         if after is None:
+            if step is not None and not entry.final:
+                self.note(command_id, step)
             self._when_durable(command_id, done)
             return Change(entry, changed=False, corrected=False)
         was_corrected = entry.verdict is not None and entry.verdict.corrected
-        return self._amend(entry, after, (), was_corrected=was_corrected, done=done)
+        return self._amend(entry, after, (), was_corrected=was_corrected, done=done, step=step)
 
     def resolve(
         self,
@@ -350,6 +330,8 @@ class Journal:
         deal: int,
         now_utc_msc: int,
         done: Done,
+        *,
+        step: Step | None = None,
     ) -> Change:
         """
         Take a person's word for what became of a command that nobody else can find out about.
@@ -386,7 +368,7 @@ class Journal:
         audit = Audit(now_utc_msc, who, f"resolve: {word}", command_id, evidence)
         was_corrected = before.corrected
         return self._amend(
-            entry, verdict, (PutAudit(audit),), was_corrected=was_corrected, done=done
+            entry, verdict, (PutAudit(audit),), was_corrected=was_corrected, done=done, step=step
         )
 
     def sent_since(self, alias: str, utc_msc: int) -> int:
@@ -394,7 +376,8 @@ class Journal:
         Return how many commands to a terminal were reserved at or after a time, over restarts;
         it may lie up to an hour back.
         """
-        return sum(time >= utc_msc for time in self._sent.get(alias, ()))
+        times = self._sent.get(alias, [])
+        return len(times) - bisect.bisect_left(times, utc_msc)
 
     # Events
 
@@ -587,9 +570,14 @@ class Journal:
         *,
         was_corrected: bool,
         done: Done,
+        step: Step | None,
     ) -> Change:
         command_id = entry.command_id
-        after = dataclasses.replace(entry, verdict=verdict)
+        corrected = verdict.corrected and not was_corrected
+        life = entry.life
+        if step is not None:
+            life = extended(life, step._replace(changed=True, corrected=corrected))
+        after = dataclasses.replace(entry, verdict=verdict, life=life)
         live = self._live.get(command_id)
         if live is None:
             live = self._live[command_id] = _Live(entry, durable=True)
@@ -599,7 +587,8 @@ class Journal:
         live.writes += 1
 
         def undo() -> None:
-            live.entry = entry
+            # What was said stays said.
+            live.entry = dataclasses.replace(entry, life=live.entry.life)
             live.writes -= 1
             self._rest(command_id)
 
@@ -607,8 +596,8 @@ class Journal:
             live.writes -= 1
             self._rest(command_id)
 
-        self._pipeline.submit([PutVerdict(entry, verdict), *more], done, undo=undo, settle=settle)
-        return Change(after, changed=True, corrected=verdict.corrected and not was_corrected)
+        self._pipeline.submit([PutVerdict(after, verdict), *more], done, undo=undo, settle=settle)
+        return Change(after, changed=True, corrected=corrected)
 
     def _rest(self, command_id: str) -> None:
         # An entry with a final verdict and no write on its way may leave the memory.
@@ -650,10 +639,9 @@ class Journal:
         return seq
 
     def _count(self, alias: str, utc_msc: int) -> None:
-        times = self._sent.setdefault(alias, deque())
-        times.append(utc_msc)
-        while times[0] < utc_msc - SENT_HORIZON_MSC:
-            times.popleft()
+        times = self._sent.setdefault(alias, [])
+        bisect.insort(times, utc_msc)
+        del times[: bisect.bisect_left(times, times[-1] - SENT_HORIZON_MSC)]
 
     def _unreserve(self, entries: Sequence[Entry]) -> None:
         for entry in entries:

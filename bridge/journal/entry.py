@@ -1,7 +1,7 @@
 """What the journal holds of a command: the entry, its verdict, and which verdict wins.
 
-An **entry** is written before anything of the command leaves the relay and is never changed.
-Its **verdict** is what is known of the end. ``successor`` is the wire protocol's rule of which
+An **entry** is written before anything of the command leaves the relay; what it asks for is never
+changed. Its **verdict** is what is known of the end, its **life** how that came to be known. ``successor`` is the wire protocol's rule of which
 RESULT replaces which ("NEW", step 5).
 """
 
@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import msgpack
 
+from bridge.journal.life import Step, steps_of
 from bridge.model.enums import TradeRequestActions
 from bridge.wire.messages import Result
 from bridge.wire.spec import DenyReason, Evidence, OrderOutcome, TradingState
@@ -175,7 +176,7 @@ class Verdict:
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """
-    A command as it was reserved: on disk before NEW leaves the relay.
+    A command as it was reserved: on disk before NEW leaves the relay. Only ``life`` grows.
 
     ``flags`` are ``NewFlag`` bits, ``tag`` the order's comment at the broker, ``comment`` the
     user's. ``request`` is ``None`` for a command that is not itself sent (``close_all``), whose
@@ -198,6 +199,7 @@ class Entry:
     reserved_utc_msc: int = 0
     deadline_utc_msc: int = 0
     relay_epoch: int = 0
+    life: tuple[Step, ...] = ()
     verdict: Verdict | None = None
 
     @property
@@ -414,6 +416,7 @@ def unpack_entry(data: bytes, verdict: Verdict | None) -> Entry:
     request = values.get("request")
     if request is not None:
         values["request"] = OrderRequest(*request)
+    values["life"] = steps_of(values.get("life", ()))
     try:
         return Entry(**values, verdict=verdict)
     except TypeError as error:

@@ -1,30 +1,32 @@
 """One program a journal, and the mark of how much of it was ever acknowledged.
 
-The file beside the journal is locked as long as the journal is open. In it stands the number of the
-last transaction that somebody was told of. It is written without a sync: it survives every end of
-a process, and after a power cut it may be behind, never ahead. A journal that is behind its mark
-has lost something: the tail of its log was cut or damaged, or the file is an older copy.
+The file beside the journal is locked as long as the journal is open. In it stands the mark.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-import zlib
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from bridge.exceptions import JournalError
+from bridge.journal.mark import MARK_SIZE, pack_mark, unpack_mark
 
 if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
 
-__all__ = ["JournalLock"]
+__all__ = ["MOVE_AWAY", "JournalLock", "read_mark"]
+
+#: What to do about a journal in doubt.
+MOVE_AWAY: Final = (
+    "stop the relay and run 'bridge journal quarantine': it moves the files away, and begins a new "
+    "journal, halted, with all that can still be read"
+)
 
 _PID_SIZE: Final = 16
-_MARK_SIZE: Final = 12
 #: On Windows a locked byte cannot be read by others: lock one far behind the rest.
 _LOCKED_BYTE: Final = 4096
 
@@ -45,6 +47,21 @@ class JournalLock:
 
         Raises:
             JournalError: another program has it, it cannot be made, or the mark is damaged.
+        """
+        mark = self.acquire_in_doubt()
+        if mark is None:
+            self.release()
+            raise JournalError(
+                "the mark of the last transaction is damaged", path=str(self.path), hint=MOVE_AWAY
+            )
+        return mark
+
+    def acquire_in_doubt(self) -> int | None:
+        """
+        Take the lock and return the mark, ``None`` for a damaged one.
+
+        Raises:
+            JournalError: another program has it, or it cannot be made.
         """
         try:
             descriptor = os.open(
@@ -73,15 +90,7 @@ class JournalLock:
         file.seek(0)
         file.write(f"{os.getpid():<{_PID_SIZE}}".encode())
         self._file = file
-        mark = _unpack(file.read(_MARK_SIZE))
-        if mark is None:
-            self.release()
-            raise JournalError(
-                "the mark of the last transaction is damaged",
-                path=str(self.path),
-                hint="if the disk is sound and the journal no older copy, delete this file",
-            )
-        return mark
+        return unpack_mark(file.read(MARK_SIZE))
 
     def write_mark(self, commits: int) -> None:
         """
@@ -93,7 +102,7 @@ class JournalLock:
         if self._file is None:
             raise AssertionError("the lock is not held")
         self._file.seek(_PID_SIZE)
-        self._file.write(_pack(commits))
+        self._file.write(pack_mark(commits))
 
     def sync(self) -> None:
         """
@@ -112,16 +121,23 @@ class JournalLock:
             self._file = None
 
 
-def _pack(commits: int) -> bytes:
-    body = commits.to_bytes(8, "little")
-    return body + zlib.crc32(body).to_bytes(4, "little")
+def read_mark(journal: Path) -> int:
+    """
+    Return the mark of a journal that may be in use, 0 for none.
 
-
-def _unpack(data: bytes) -> int | None:
-    if not data.strip(b"\0"):
+    Raises:
+        JournalError: it is damaged.
+        OSError: it cannot be read.
+    """
+    path = journal.with_name(journal.name + ".lock")
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
         return 0
-    commits = int.from_bytes(data[:8], "little")
-    return commits if data == _pack(commits) else None
+    mark = unpack_mark(data[_PID_SIZE : _PID_SIZE + MARK_SIZE])
+    if mark is None:
+        raise JournalError("the mark of the last transaction is damaged", path=str(path))
+    return mark
 
 
 def _lock(file: BinaryIO) -> None:

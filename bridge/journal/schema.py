@@ -4,8 +4,12 @@ Every row that money hangs on carries a CRC-32 over all of its columns: SQLite c
 its pages, not what stands in them. A command's row is its own index (WITHOUT ROWID), so an id that
 is damaged is a row that is damaged.
 
-What must change together: these tables and ``SCHEMA_VERSION``. A program that finds a higher
-version refuses the file; fields are appended to the packed entry and verdict without a new one.
+What must change together: these tables, ``SCHEMA_VERSION`` and ``upgrade_1``. A program that finds a
+higher version refuses the file and takes a lower one over; fields are appended to the packed entry
+and verdict without a new one.
+
+Version 2: checksums in the audit, and an index of what is open beside the column that says so:
+one turned bit cannot hide an open command, also before all records were looked at.
 """
 
 from __future__ import annotations
@@ -53,19 +57,23 @@ __all__ = [
     "Statement",
     "audit_of",
     "body_of",
+    "check_audit",
+    "check_command",
     "check_event_key",
     "cursor_of",
     "entry_of",
+    "event_key_of",
     "event_key_row",
     "meta_of",
     "meta_row",
     "state_of",
     "statements",
+    "upgrade_1",
 ]
 
 #: In the header of the file: "zbj1".
 APPLICATION_ID: Final = 0x7A626A31
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 #: So many of the newest events of an alias can be replayed, however new they are.
 TRADE_KEPT: Final = 20_000
@@ -73,6 +81,8 @@ TRADE_KEPT: Final = 20_000
 EVENT_KEYS_KEPT: Final = 4_096
 #: What one RemoveOld takes from a table: a removal must not keep an order waiting.
 _REMOVED_AT_ONCE: Final = 500
+
+_OPEN_INDEX: Final = "CREATE INDEX commands_open ON commands (reserved) WHERE NOT final"
 
 DDL: Final = (
     """CREATE TABLE meta (
@@ -85,6 +95,7 @@ DDL: Final = (
     "CREATE INDEX commands_tag ON commands (tag)",
     "CREATE INDEX commands_parent ON commands (parent) WHERE parent <> ''",
     "CREATE INDEX commands_touched ON commands (touched)",
+    _OPEN_INDEX,
     """CREATE TABLE trade (
         alias TEXT NOT NULL, seq INTEGER NOT NULL, utc_msc INTEGER NOT NULL, body BLOB NOT NULL,
         crc INTEGER NOT NULL, PRIMARY KEY (alias, seq)) WITHOUT ROWID""",
@@ -101,7 +112,7 @@ DDL: Final = (
         utc_msc INTEGER NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID""",
     """CREATE TABLE audit (
         id INTEGER PRIMARY KEY, utc_msc INTEGER NOT NULL, who TEXT NOT NULL, action TEXT NOT NULL,
-        subject TEXT NOT NULL, text TEXT NOT NULL)""",
+        subject TEXT NOT NULL, text TEXT NOT NULL, crc INTEGER NOT NULL)""",
 )
 
 _INSERT_COMMAND: Final = "INSERT INTO commands VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -112,7 +123,7 @@ _INSERT_EVENT_KEY: Final = "INSERT INTO event_keys VALUES (?, ?, ?, ?, ?, ?, ?)"
 _REPLACE_CURSOR: Final = "INSERT OR REPLACE INTO cursors VALUES (?, ?, ?, ?, ?)"
 _REPLACE_STATE: Final = "INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?, ?)"
 _INSERT_AUDIT: Final = """
-    INSERT INTO audit (utc_msc, who, action, subject, text) VALUES (?, ?, ?, ?, ?)
+    INSERT INTO audit (utc_msc, who, action, subject, text, crc) VALUES (?, ?, ?, ?, ?, ?)
 """
 
 # What may go is looked up in an index, and looked at again in its table.
@@ -188,7 +199,7 @@ def _statements(write: Write) -> list[Statement]:
             row = (alias, int(state.state), state.reason, state.who, state.utc_msc)
             return [(_REPLACE_STATE, _with_crc(row))]
         case PutAudit(audit):
-            return [(_INSERT_AUDIT, tuple(audit))]
+            return [(_INSERT_AUDIT, _with_crc(tuple(audit)))]
         case RemoveOld(utc_msc):
             # A part of them at a time.
             return [
@@ -224,6 +235,38 @@ def check_event_key(row: tuple[Any, ...]) -> None:
         JournalError: the row is damaged.
     """
     _check(row, f"what is known of event {row[3]!r}")
+
+
+def check_command(row: tuple[Any, ...]) -> None:
+    """
+    Look at a row of ``commands``.
+
+    Raises:
+        JournalError: the row is damaged.
+    """
+    _check(row, f"the record of {row[0]!r}")
+
+
+def check_audit(row: tuple[Any, ...]) -> None:
+    """
+    Look at a row of ``audit``.
+
+    Raises:
+        JournalError: the row is damaged.
+    """
+    _check(row[1:], f"line {row[0]!r} of the audit")
+
+
+def event_key_of(row: tuple[Any, ...]) -> tuple[EventKey, int]:
+    """
+    Return the event of a row of ``event_keys``, and when it was taken.
+
+    Raises:
+        JournalError: the row is damaged.
+    """
+    check_event_key(row)
+    login, server, kind, ticket, state, utc_msc = row[:6]
+    return EventKey(Account(_u64(login), server), kind, _u64(ticket), state), utc_msc
 
 
 def event_key_row(key: EventKey) -> tuple[Any, ...]:
@@ -289,8 +332,26 @@ def state_of(row: tuple[Any, ...]) -> tuple[str, AliasState]:
 def audit_of(row: tuple[Any, ...]) -> Audit:
     """
     Return a row of ``audit``, without its number.
+
+    Raises:
+        JournalError: the row is damaged.
     """
-    return Audit(*row)
+    check_audit(row)
+    return Audit(*row[1:-1])
+
+
+def upgrade_1(audit: Iterable[tuple[Any, ...]]) -> list[Statement]:
+    """
+    Return what makes tables of version 1 those of version 2; ``audit`` are all rows of it.
+    """
+    return [
+        (_OPEN_INDEX, ()),
+        ("ALTER TABLE audit ADD COLUMN crc INTEGER NOT NULL DEFAULT 0", ()),
+        *(
+            ("UPDATE audit SET crc = ? WHERE id = ?", (_crc(columns), number))
+            for number, *columns in audit
+        ),
+    ]
 
 
 def _command(entry: Entry, verdict: Verdict | None) -> tuple[Any, ...]:

@@ -3,10 +3,11 @@
 **Group commit**: what waits while a transaction is synced goes into the next one, so many orders
 at once cost little more than one. Completions go back through ``deliver``, in their order.
 
-**Doubt ends trading.** At the start: the lock, the pages (``quick_check``), the durability read
-back, the version, the mark of the last acknowledged transaction, the checksum of what is open. A
-large journal's other records are checked in the background. An error of the disk that is not "full"
-ends the journal until the relay starts again: after a failed sync nobody knows what is on it.
+**Doubt ends trading.** At the start: the lock, the pages (``quick_check``), the version, the mark of
+the last acknowledged transaction, the checksum of every record, the indexes, the durability read
+back. Of a large journal only what is open is checked at once, the rest in the background. A file in
+doubt is left as it was found. An error of the disk that is not "full" ends the journal until the
+relay starts again: after a failed sync nobody knows what is on it.
 
 **Disk full**: room is kept in a file of its own. When the disk is full it is given back, new risk
 is refused, and verdicts, halts and closes can still be written. When there is room again, it is
@@ -21,11 +22,23 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from bridge.exceptions import JournalError
+from bridge.journal.checks import (
+    Inspection,
+    check_header,
+    check_indexes,
+    check_rows,
+    connect_reader,
+    explained,
+    inspect,
+    is_empty,
+    is_full,
+    take_back,
+)
 from bridge.journal.entry import Audit, Entry, EventKey
 from bridge.journal.lock import JournalLock
 from bridge.journal.schema import (
@@ -35,14 +48,13 @@ from bridge.journal.schema import (
     Statement,
     audit_of,
     body_of,
-    check_event_key,
     cursor_of,
     entry_of,
     event_key_row,
-    meta_of,
     meta_row,
     state_of,
     statements,
+    upgrade_1,
 )
 from bridge.journal.spare import SpareRoom
 from bridge.journal.store import (
@@ -66,15 +78,9 @@ _VERIFY_AT_ONCE: Final = 2_000
 _REFILL_EVERY_S: Final = 1.0
 #: How many events are read at once.
 _PAGE_ROWS: Final = 64
-_HEADER: Final = b"SQLite format 3\0"
 _SYNCHRONOUS_FULL: Final = 2
 
-_MOVE_AWAY: Final = (
-    "restore the newest copy of it, or move all files {name}* away and begin a new one: "
-    "then compare the terminals' orders and positions with your strategies before you trade on"
-)
-
-
+_REPLACE_META: Final = "INSERT OR REPLACE INTO meta VALUES (?, ?, ?)"
 #: By the newest time in the journal: no clock is read here.
 _SENT: Final = """
     SELECT alias, reserved FROM commands WHERE sent
@@ -96,20 +102,9 @@ _HAS_EVENT: Final = """
 """
 
 
-_NEXT_COMMANDS: Final = "SELECT * FROM commands WHERE command_id > ? ORDER BY command_id LIMIT 500"
-_NEXT_EVENT_KEYS: Final = """
-    SELECT * FROM event_keys WHERE (login, server, kind, ticket, state) > (?, ?, ?, ?, ?)
-    ORDER BY login, server, kind, ticket, state LIMIT 500
-"""
-#: Counted to the bound only.
-_ROWS: Final = """
-    SELECT (SELECT count(*) FROM (SELECT 1 FROM commands LIMIT ?1))
-        + (SELECT count(*) FROM (SELECT 1 FROM event_keys LIMIT ?1))
-        + (SELECT count(*) FROM (SELECT 1 FROM trade LIMIT ?1))
-"""
-_NEXT_TRADE: Final = """
-    SELECT * FROM trade WHERE (alias, seq) > (?, ?) ORDER BY alias, seq LIMIT 500
-"""
+#: Twice: as the records say, and as the index of what is open says.
+_OPEN: Final = "SELECT * FROM commands NOT INDEXED WHERE NOT final"
+_OPEN_NAMES: Final = "SELECT command_id FROM commands INDEXED BY commands_open WHERE NOT final"
 
 
 class _Item(NamedTuple):
@@ -169,7 +164,7 @@ class SqliteStore:
         """
         mark = self._lock.acquire()
         try:
-            with self._explained():
+            with explained(self.path):
                 loaded, rows = self._open(mark)
         except BaseException:
             self._disconnect()
@@ -197,59 +192,55 @@ class SqliteStore:
         self._lock.release()
 
     def _open(self, mark: int) -> tuple[Loaded, int]:
-        self._check_header(mark)
+        # Before a connection that may write changes it.
+        seen = self._look(mark)
         writer = self._writer = self._connect()
         self._set_durable(writer)
-        self._check_pages(writer)
-        self._check_version(writer)
-        meta = dict(meta_of(row) for row in writer.execute("SELECT * FROM meta").fetchall())
-        if "epoch" not in meta or "commits" not in meta:
-            raise JournalError("the journal has no epoch")
-        self.commits = meta["commits"]
-        if self.commits < mark:
-            raise JournalError(
-                f"the journal ends at transaction {self.commits}, but {mark} were acknowledged: "
-                "it is an older copy, or the end of its log is lost"
-            )
-        reader = self._reader = self._connect()
-        reader.execute("PRAGMA query_only = ON")
+        if seen is None:
+            self._create(writer)
+            seen = self._look(mark)
+            if seen is None:
+                raise AssertionError("the journal was not made")
+        elif seen[0].version < SCHEMA_VERSION:
+            self._upgrade(writer)
+        found, loaded = seen
+        self.commits = found.commits
+        # A file that may not be written is refused now, not at the first order. BEGIN alone
+        # would not notice: SQLite makes a transaction that only reads of it.
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute(_REPLACE_META, meta_row("commits", self.commits))
+        writer.execute("ROLLBACK")
+        if found.rows <= _VERIFY_AT_ONCE:
+            self.verified.set()
         if not self._spare.keep():
             self._problem = self._full(writable=True)
-        loaded = self._load(reader, meta["epoch"])
-        [(rows,)] = reader.execute(_ROWS, (_VERIFY_AT_ONCE + 1,)).fetchall()
-        if rows <= _VERIFY_AT_ONCE:
-            for _ in self._verify(reader):
-                pass
-            self.verified.set()
         self._lock.write_mark(self.commits)
         self._lock.sync()
-        return loaded, rows
+        return loaded, found.rows
 
-    def _check_header(self, mark: int) -> None:
-        try:
-            with self.path.open("rb") as file:
-                header = file.read(len(_HEADER))
-        except FileNotFoundError:
-            header = b""
-        if header in (b"", _HEADER):
-            if not header and mark:
-                raise JournalError(f"the journal is gone or empty, but {mark} were acknowledged")
-            return
-        raise JournalError("the file is not a journal, or its beginning is damaged")
+    def _look(self, mark: int) -> tuple[Inspection, Loaded] | None:
+        # Everything that decides whether the file is believed; ``None`` for one still to be made.
+        if self._reader is None:
+            take_back(self.path)
+        if not check_header(self.path, mark):
+            return None
+        reader = self._reader = self._reader or connect_reader(self.path)
+        if is_empty(reader, mark):
+            return None
+        found = inspect(reader, mark, _VERIFY_AT_ONCE)
+        return found, self._load(reader, found)
 
     def _connect(self) -> sqlite3.Connection:
-        # Serialized by SQLite itself; the writer's is made here and then used by its thread.
+        # Serialized by SQLite itself: it is made here and then used by the writer's thread.
         connection = sqlite3.connect(
             self.path, isolation_level=None, check_same_thread=False, cached_statements=64
         )
-        # What is not text any more must get as far as its checksum.
-        connection.text_factory = _text
         self._configure(connection)
         return connection
 
     def _configure(self, connection: sqlite3.Connection) -> None:
         """
-        Set what concerns a connection; a test changes it to see what is noticed.
+        Set what concerns the writer; a test changes it to see what is noticed.
         """
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
@@ -271,29 +262,6 @@ class SqliteStore:
                 hint="put the data folder on a local disk, not on a network or a synchronised one",
             )
 
-    def _check_pages(self, connection: sqlite3.Connection) -> None:
-        found = connection.execute("PRAGMA quick_check(1)").fetchall()
-        if found != [("ok",)]:
-            raise JournalError(f"the journal is damaged: {found[0][0]}")
-
-    def _check_version(self, connection: sqlite3.Connection) -> None:
-        [(application,)] = connection.execute("PRAGMA application_id").fetchall()
-        [(version,)] = connection.execute("PRAGMA user_version").fetchall()
-        [(tables,)] = connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
-        if not tables and not application and not version:
-            self._create(connection)
-            return
-        if application != APPLICATION_ID:
-            raise JournalError("the file is a database, but not a journal of this program")
-        if version > SCHEMA_VERSION:
-            raise JournalError(
-                f"the journal has version {version}, this program knows up to {SCHEMA_VERSION}",
-                path=str(self.path),
-                hint="start the newer version of the bridge again that wrote it",
-            )
-        if version < 1:
-            raise JournalError(f"the journal has the unknown version {version}")
-
     def _create(self, connection: sqlite3.Connection) -> None:
         epoch = self._new_epoch if self._new_epoch is not None else int(time.time())
         connection.execute("BEGIN IMMEDIATE")
@@ -307,14 +275,26 @@ class SqliteStore:
         with contextlib.suppress(OSError):
             self.path.chmod(0o600)
 
-    def _load(self, reader: sqlite3.Connection, epoch: int) -> Loaded:
-        # Not through an index: SQLite does not check those against their table.
-        unfinished = reader.execute("SELECT * FROM commands NOT INDEXED WHERE NOT final")
+    @staticmethod
+    def _upgrade(connection: sqlite3.Connection) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        for sql, parameters in upgrade_1(connection.execute("SELECT * FROM audit").fetchall()):
+            connection.execute(sql, parameters)
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute("COMMIT")
+
+    def _load(self, reader: sqlite3.Connection, found: Inspection) -> Loaded:
+        # Not through an index: those of a large journal are not checked against their tables yet.
+        unfinished = reader.execute(_OPEN).fetchall()
+        if found.version > 1:
+            names = {name for (name,) in reader.execute(_OPEN_NAMES)}
+            if names != {row[0] for row in unfinished}:
+                raise JournalError("which commands are open is damaged")
         sent: dict[str, list[int]] = {}
         for alias, reserved in reader.execute(_SENT, (SENT_HORIZON_MSC,)):
             sent.setdefault(alias, []).append(reserved)
         return Loaded(
-            epoch,
+            found.epoch,
             [entry_of(row) for row in unfinished],
             self._load_trade(reader),
             dict(cursor_of(row) for row in reader.execute("SELECT * FROM cursors")),
@@ -339,35 +319,6 @@ class SqliteStore:
                 with contextlib.suppress(sqlite3.Error):
                     connection.close()
         self._reader = self._writer = None
-
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        # Every way in which a file can be wrong, with what to do about it.
-        try:
-            yield
-        except JournalError as error:
-            if not error.path:
-                error.path = str(self.path)
-                error.hint = error.hint or _MOVE_AWAY.format(name=self.path.name)
-            raise
-        except (sqlite3.Error, UnicodeDecodeError) as error:
-            if _is_damage(error):
-                raise JournalError(
-                    f"the journal is damaged: {error}",
-                    path=str(self.path),
-                    hint=_MOVE_AWAY.format(name=self.path.name),
-                ) from None
-            raise JournalError(
-                f"the journal cannot be used: {error}",
-                path=str(self.path),
-                hint="see that the disk has room and the user of the relay may write there",
-            ) from None
-        except OSError as error:
-            raise JournalError(
-                f"the journal cannot be used: {error.strerror or error}",
-                path=str(self.path),
-                hint="see that the disk has room and the user of the relay may write there",
-            ) from None
 
     def _start(self, target: Callable[[], None], name: str) -> None:
         thread = threading.Thread(target=target, name=name, daemon=True)
@@ -440,7 +391,7 @@ class SqliteStore:
             try:
                 self._commit(work)
             except sqlite3.OperationalError as error:
-                if not _is_full(error):
+                if not is_full(error):
                     raise
                 self._roll_back()
                 room = self._spare.give_back()
@@ -449,7 +400,7 @@ class SqliteStore:
                     return self._problem
                 self._commit(work)
         except sqlite3.OperationalError as error:
-            if _is_full(error):
+            if is_full(error):
                 self._roll_back()
                 self._problem = self._full(writable=False)
                 return self._problem
@@ -464,7 +415,7 @@ class SqliteStore:
         for sql, parameters in work:
             writer.execute(sql, parameters)
         row = meta_row("commits", self.commits + 1)
-        writer.execute("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", row)
+        writer.execute(_REPLACE_META, row)
         writer.execute("COMMIT")
         self.commits += 1
         # Before anybody is told: a later start must find at least this.
@@ -611,7 +562,7 @@ class SqliteStore:
             JournalError: as ``find``.
         """
         rows = self._read(
-            "SELECT utc_msc, who, action, subject, text FROM audit ORDER BY id DESC LIMIT ?",
+            "SELECT * FROM audit ORDER BY id DESC LIMIT ?",
             (max(limit, 0),),
             audit_of,
         )
@@ -621,7 +572,7 @@ class SqliteStore:
         self, sql: str, parameters: tuple[Any, ...], take: Callable[[tuple[Any, ...]], Any]
     ) -> list[Any]:
         try:
-            with self._explained():
+            with explained(self.path):
                 rows = self._connected(self._reader).execute(sql, parameters).fetchall()
                 return [take(row) for row in rows]
         except JournalError as error:
@@ -638,48 +589,15 @@ class SqliteStore:
 
     def _verify_later(self) -> None:
         try:
-            with self._explained():
-                connection = self._connect()
+            with explained(self.path):
+                connection = connect_reader(self.path)
                 try:
-                    connection.execute("PRAGMA query_only = ON")
-                    for _ in self._verify(connection):
+                    for _ in check_rows(connection):
                         if self._closing:
                             return
+                    check_indexes(connection)
                 finally:
                     connection.close()
         except JournalError as error:
             self._doubt(error)
         self.verified.set()
-
-    def _verify(self, connection: sqlite3.Connection) -> Iterator[None]:
-        # In parts: a long read would keep the log from being taken into the file.
-        for sql, key, check in _CHECKED:
-            last = key
-            while rows := connection.execute(sql, last).fetchall():
-                for row in rows:
-                    check(row)
-                last = rows[-1][: len(key)]
-                yield
-
-
-#: What is read in parts: the next rows, what is before the first one, what looks at one.
-_CHECKED: Final[tuple[tuple[str, tuple[Any, ...], Callable[[tuple[Any, ...]], object]], ...]] = (
-    (_NEXT_COMMANDS, ("",), entry_of),
-    (_NEXT_TRADE, ("", 0), body_of),
-    (_NEXT_EVENT_KEYS, (-(2**63), "", 0, 0, ""), check_event_key),
-)
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "surrogateescape")
-
-
-def _is_full(error: sqlite3.Error) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
-
-
-def _is_damage(error: Exception) -> bool:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or not isinstance(
-        error, sqlite3.OperationalError
-    )

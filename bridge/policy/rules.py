@@ -123,7 +123,7 @@ def _journal_writes(proposal: Proposal, context: Context) -> Denial | None:
     return Denial(
         Reason.JOURNAL,
         f"the journal cannot be written: {context.journal_problem}",
-        hint="free disk space or repair the data folder, then start the relay anew",
+        hint="'bridge status' says what to do, 'bridge journal check' what is wrong",
     )
 
 

@@ -15,6 +15,7 @@ import msgpack
 from bridge.bus.requests import ErrorName, Hop
 from bridge.exceptions import RemoteProtocolError
 from bridge.wire.messages import Page
+from bridge.wire.session import NEVER_US
 from bridge.wire.spec import ErrorCode, LogoutCode, PageKind
 
 __all__ = ["Answer", "Ask", "Asks", "error_name"]
@@ -187,6 +188,12 @@ class Asks:
                         hint="it may be busy; 'bridge status' shows its loop and its last heartbeat",
                     ),
                 )
+
+    def next_deadline(self) -> int:
+        """
+        Return when ``expire`` has something to do, in microseconds.
+        """
+        return min((ask.deadline_us for ask in self._open.values()), default=NEVER_US)
 
     def abandon(self, message: str) -> None:
         """

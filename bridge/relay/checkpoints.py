@@ -8,38 +8,32 @@ they never go on from doubt.
 from __future__ import annotations
 
 import os
-import time
 import zlib
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgpack
 
 from bridge.logs import get_logger
 from bridge.model.record import Cursor
+from bridge.relay.clock import Clock
 from bridge.relay.held_files import replace_file
-from bridge.relay.streams import SavedStream
+from bridge.relay.streams import Checkpoint, SavedStream
 
 __all__ = ["Checkpoint", "CheckpointFile"]
 
 log = get_logger(__name__)
 
-_FORMAT: Final = 1
+#: 1 had no epoch of the relay: it was that of the streams.
+_FORMAT: Final = 2
 _NAME: Final = "checkpoint.msgpack"
 #: An epoch must never come twice, and a damaged file cannot tell which ones were used. They
 #: begin at UTC's seconds; in a relay's life they run ahead of these by far less than this.
 _EPOCHS_SKIPPED: Final = 10_000_000
-
-
-class Checkpoint(NamedTuple):
-    """
-    What survives the relay: its streams, and an epoch below which none may be used again.
-    """
-
-    epoch: int
-    saved_utc_msc: int
-    streams: list[SavedStream]
+#: The relay's own one is ahead only by the starts within a second. It must not run ahead further:
+#: terminals refuse what is older, so a relay that lost its folder would wait for the clock.
+_RELAY_EPOCHS_SKIPPED: Final = 1_000
 
 
 class CheckpointFile:
@@ -47,7 +41,8 @@ class CheckpointFile:
     The file and its writer thread.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        self._clock = clock
         self.path = folder / _NAME
         self.written = 0
         self.failed = 0
@@ -65,13 +60,16 @@ class CheckpointFile:
             return Checkpoint(0, 0, [])
         checkpoint = _decode(data)
         if checkpoint is None:
-            aside = self.path.with_suffix(f".damaged-{time.time_ns() // 1_000_000_000}")
+            utc_s = self._clock.utc_msc() // 1000
+            aside = self.path.with_suffix(f".damaged-{utc_s}")
             self.path.replace(aside)
             log.error(
                 "the checkpoint is damaged and was put aside; streams begin a new epoch",
                 file=str(aside),
             )
-            return Checkpoint(time.time_ns() // 1_000_000_000 + _EPOCHS_SKIPPED, 0, [])
+            return Checkpoint(
+                utc_s + _EPOCHS_SKIPPED, 0, [], relay_epoch=utc_s + _RELAY_EPOCHS_SKIPPED
+            )
         return checkpoint
 
     def save_now(self, checkpoint: Checkpoint) -> None:
@@ -130,7 +128,13 @@ class CheckpointFile:
 
 def _encode(checkpoint: Checkpoint) -> bytes:
     body: bytes = msgpack.packb(
-        [_FORMAT, checkpoint.epoch, checkpoint.saved_utc_msc, checkpoint.streams]
+        [
+            _FORMAT,
+            checkpoint.epoch,
+            checkpoint.saved_utc_msc,
+            checkpoint.streams,
+            checkpoint.relay_epoch,
+        ]
     )
     return zlib.crc32(body).to_bytes(4, "little") + body
 
@@ -140,10 +144,11 @@ def _decode(data: bytes) -> Checkpoint | None:
         return None
     try:
         fields: Any = msgpack.unpackb(data[4:], raw=False)
-        version, epoch, saved_utc_msc, streams = fields
-        if version != _FORMAT:
+        version, epoch, saved_utc_msc, streams, *later = fields
+        if version not in (1, _FORMAT):
             return None
-        return Checkpoint(epoch, saved_utc_msc, [_saved(stream) for stream in streams])
+        (relay_epoch,) = later if version == _FORMAT else (epoch,)
+        return Checkpoint(epoch, saved_utc_msc, [_saved(stream) for stream in streams], relay_epoch)
     except (ValueError, TypeError):
         return None
 

@@ -15,8 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-import zmq
-
 from bridge.bus.codec import decode, encode, encoding_of
 from bridge.bus.requests import (
     TRADING_METHODS,
@@ -32,10 +30,11 @@ from bridge.bus.requests import (
 from bridge.bus.requests import Method as BusMethod
 from bridge.exceptions import InvalidRequest
 from bridge.logs import get_logger
-from bridge.relay.clock import now_us, utc_msc
+from bridge.relay.clock import Clock
 from bridge.relay.held_files import remove_file, replace_file
 from bridge.relay.order_commands import Moment
 from bridge.relay.order_requests import OrderRequests
+from bridge.relay.router import RequestSocket
 
 __all__ = ["CONTROL_FILE", "Control", "write_control_file"]
 
@@ -67,17 +66,18 @@ class _Reply:
 
 class Control:
     """
-    Owns the ROUTER socket of the control endpoint.
+    Answers what comes in at the control endpoint.
     """
 
     def __init__(
         self,
-        socket: zmq.Socket[bytes],
+        socket: RequestSocket,
         token: str,
         status: Callable[[], dict[str, Any]],
         pong: Callable[[], dict[str, Any]],
         stop: Callable[[str], None],
         orders: OrderRequests,
+        clock: Clock,
     ) -> None:
         self._socket = socket
         self._token = token
@@ -85,28 +85,20 @@ class Control:
         self._pong = pong
         self._stop = stop
         self._orders = orders
+        self._clock = clock
 
-    def read(self, limit: int) -> bool:
+    def receive(self, frames: list[bytes]) -> None:
         """
-        Answer waiting requests; return whether ``limit`` was reached and more may wait.
+        Take a request, as its frames came.
         """
-        for _ in range(limit):
-            try:
-                frames = self._socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return False
-            if len(frames) > 1:
-                self._receive(frames[:-1], frames[-1])
-        return True
+        if len(frames) > 1:
+            self._receive(frames[:-1], frames[-1])
 
     def send(self, frames: list[bytes]) -> None:
         """
-        Send a reply; who does not read it does without.
+        Send a reply.
         """
-        try:
-            self._socket.send_multipart(frames, zmq.NOBLOCK)
-        except zmq.ZMQError as error:
-            log.warning("control reply dropped", reason=str(error))
+        self._socket.send_multipart(frames)
 
     def _receive(self, way: list[bytes], body: bytes) -> None:
         reply = _Reply(self, way, body, None)
@@ -161,7 +153,7 @@ class Control:
             )
             return
         params: Any = validate_control_params(method, request.params)
-        now = Moment(now_us(), utc_msc())
+        now = Moment.of(self._clock)
         match method:
             case ControlMethod.PING:
                 reply.result(self._pong())
@@ -181,7 +173,7 @@ class Control:
         # What an administrator asks here passes REDUCING and HALTED.
         params = validate_params(BusMethod(request.method), request.params)
         alias = self._orders.alias_of(request.terminal)
-        now = Moment(now_us(), utc_msc())
+        now = Moment.of(self._clock)
         self._orders.submit(alias, request, params, reply, now, admin=True)
 
 

@@ -1,21 +1,20 @@
 """Links: the TCP connections of terminals.
 
 One ``BufferedProtocol`` a connection, which reads into a kept buffer and drives the
-sans-IO session; ``Links`` listens and bounds how many may be on their way to a logon.
+sans-IO session; ``Links`` bounds how many may be on their way to a logon. Whoever accepts
+connections (``listener``) makes a link for each.
 """
 
 from __future__ import annotations
 
 import asyncio
-import secrets
-import socket
-import sys
+from collections.abc import Callable
 from typing import Final, cast
 
 from bridge.config import Settings
-from bridge.exceptions import EndpointInUse, LocalProtocolError, RemoteProtocolError
+from bridge.exceptions import LocalProtocolError, RemoteProtocolError
 from bridge.logs import get_logger
-from bridge.relay.clock import now_us, utc_msc
+from bridge.relay.clock import Clock
 from bridge.relay.registry import Terminals
 from bridge.relay.terminals import Terminal
 from bridge.wire.messages import EventCursor, Hello, Message
@@ -50,6 +49,8 @@ class Link(asyncio.BufferedProtocol):
 
     def __init__(self, links: Links) -> None:
         self._links = links
+        self._clock = links.clock
+        self._now_us = links.clock.now_us
         self._session = links.new_session()
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray(_RECEIVE_BUFFER)
@@ -88,7 +89,7 @@ class Link(asyncio.BufferedProtocol):
             if not self._session.closed:
                 raise
             # The peer reads nothing and its lane is full: that has ended the session.
-            self._handle_events(now_us())
+            self._handle_events(self._now_us())
         self._flush()
 
     def taken(self, seq: int, size: int, now_us: int) -> None:
@@ -104,13 +105,18 @@ class Link(asyncio.BufferedProtocol):
         self.logged_on = True
         self._links.pending.discard(self)
         self._session.accept(
-            alias, self._links.program, now_us, utc_msc(), int(trading_state), event_cursor
+            alias,
+            self._links.program,
+            now_us,
+            self._clock.utc_msc(),
+            int(trading_state),
+            event_cursor,
         )
         self._flush()
 
     def close(self, code: int, text: str, retry_after_ms: int = 0) -> None:
         self._session.logout(code, text, retry_after_ms)
-        self._handle_events(now_us())
+        self._handle_events(self._now_us())
 
     def test(self, now_us: int) -> None:
         self._session.test(now_us)
@@ -123,16 +129,13 @@ class Link(asyncio.BufferedProtocol):
         self._transport.set_write_buffer_limits(_WRITE_HIGH - 1)
         name = transport.get_extra_info("peername")
         self.peer = f"{name[0]}:{name[1]}" if name else "?"
-        connection = transport.get_extra_info("socket")
-        if connection is not None:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._links.connected(self)
 
     def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002 - asyncio calls it so
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        now = now_us()
+        now = self._now_us()
         session = self._session
         session.receive_data(self._view[:nbytes], now)
         if self._handle_events(now):
@@ -149,7 +152,7 @@ class Link(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio calls it so
         self._transport = None
         self._session.receive_eof()
-        self._handle_events(now_us())
+        self._handle_events(self._now_us())
         self._links.disconnected(self)
         self._links.turn()
 
@@ -160,10 +163,20 @@ class Link(asyncio.BufferedProtocol):
         Do what the session's timers want.
         """
         if self._closing_since_us and now - self._closing_since_us > _CLOSING_MAX_US:
+            self._closing_since_us = 0
             self.abort()
         elif now >= self._session.next_deadline():
             self._session.handle_timer(now)
             self._handle_events(now)
+
+    def next_deadline(self) -> int:
+        """
+        Return when ``tick`` has something to do, in microseconds.
+        """
+        deadline = self._session.next_deadline()
+        if self._closing_since_us:
+            deadline = min(deadline, self._closing_since_us + _CLOSING_MAX_US + 1)
+        return deadline
 
     def _handle_events(self, now: int) -> bool:
         # Returns whether nothing but ticks came, which concern the publisher alone.
@@ -223,7 +236,7 @@ class Link(asyncio.BufferedProtocol):
         self.terminal = terminal
         self._session.challenge(
             terminal.key.reveal(),
-            secrets.token_bytes(NONCE_SIZE),
+            self._links.random_bytes(NONCE_SIZE),
             self._links.relay_epoch,
             self._links.capabilities,
         )
@@ -259,7 +272,7 @@ class Link(asyncio.BufferedProtocol):
     def _finish(self) -> None:
         transport = self._transport
         if transport is not None and not transport.is_closing():
-            self._closing_since_us = now_us()
+            self._closing_since_us = self._now_us()
             transport.close()
 
     def abort(self) -> None:
@@ -272,7 +285,7 @@ class Link(asyncio.BufferedProtocol):
 
 class Links:
     """
-    The listening socket and all connections.
+    All connections. ``random_bytes``: a cryptographic source, for the challenges.
     """
 
     def __init__(
@@ -282,11 +295,16 @@ class Links:
         relay_epoch: int,
         program: str,
         capabilities: int = int(CAPABILITIES),
+        *,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes],
     ) -> None:
         self.terminals = terminals
         self.capabilities = capabilities
         self.relay_epoch = relay_epoch
         self.program = program
+        self.clock = clock
+        self.random_bytes = random_bytes
         self.pending: set[Link] = set()
         self.refused = 0
         #: called after every read: something may have been sent on a ZeroMQ socket
@@ -295,31 +313,13 @@ class Links:
         self.published = _nothing
         self._settings = settings
         self._links: dict[Link, None] = {}
-        self._server: asyncio.Server | None = None
         self._stopping = False
 
-    async def listen(self, host: str, port: int) -> int:
+    def new_link(self) -> Link:
         """
-        Begin to listen; return the port.
-
-        Raises:
-            EndpointInUse: the port is taken.
+        Return the protocol of a new connection, for whoever accepted it.
         """
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        try:
-            if sys.platform == "win32":
-                # Windows would let another process take over the port otherwise.
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-            else:
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((host, port))
-            loop = asyncio.get_running_loop()
-            self._server = await loop.create_server(lambda: Link(self), sock=listener, backlog=64)
-        except OSError as error:
-            listener.close()
-            raise EndpointInUse(f"tcp://{host}:{port}", "endpoints.terminal") from error
-        bound: int = listener.getsockname()[1]
-        return bound
+        return Link(self)
 
     def new_session(self) -> RelaySession:
         """
@@ -327,7 +327,7 @@ class Links:
         """
         session = self._settings.session
         return RelaySession(
-            now_us(),
+            self.clock.now_us(),
             heartbeat_interval_ms=session.heartbeat_interval_ms,
             silence_limit_ms=session.silence_limit_ms,
             logon_deadline_ms=session.logon_deadline_ms,
@@ -363,17 +363,25 @@ class Links:
             link.tick(now)
         self.terminals.decide(now)
 
-    async def stop(self) -> None:
+    def next_deadline(self) -> int:
         """
-        Log all terminals out and close.
+        Return when ``tick`` has something to do, in microseconds.
+        """
+        deadlines = [link.next_deadline() for link in self._links]
+        return min([self.terminals.next_deadline(), *deadlines])
+
+    def log_out(self) -> None:
+        """
+        Log all terminals out, and let nobody in any more.
         """
         self._stopping = True
-        if self._server is not None:
-            self._server.close()
         for link in list(self._links):
             link.close(LogoutCode.SHUTTING_DOWN, "the relay is stopping", 1_000)
-        # One turn of the loop lets the transports write the logouts.
-        await asyncio.sleep(0)
+
+    def abort(self) -> None:
+        """
+        Cut all connections.
+        """
         for link in list(self._links):
             link.abort()
 

@@ -23,13 +23,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from bridge.bus.bodies import TradeKind
-from bridge.bus.orders import Reason
+from bridge.bus.orders import LifeStep, Reason
 from bridge.exceptions import JournalError
-from bridge.journal import EXECUTED, NOT_EXECUTED, Change, Entry, Reserved, Verdict
+from bridge.journal import EXECUTED, NOT_EXECUTED, Change, Entry, Reserved, Step, Verdict
 from bridge.logs import get_logger
 from bridge.model.enums import TradeRequestActions
 from bridge.relay.order_commands import (
     BACKOFF_US,
+    SETTLING_US,
     Moment,
     OpenCommand,
     Stage,
@@ -38,9 +39,13 @@ from bridge.relay.order_commands import (
     moves_volume,
     new_of,
     query_of,
+    reduces,
 )
 from bridge.relay.order_desk import Desk
+from bridge.relay.order_life import Waiting, waiting_of, waiting_of_end
 from bridge.relay.order_results import (
+    ANOTHER_LEDGER,
+    LEDGER_FORGOT,
     aggregate,
     denied_result,
     no_journal,
@@ -60,7 +65,6 @@ _QUERY_MAX: Final = 64
 #: how much longer than its deadline a request waits for a disk that has its answer
 _DISK_GRACE_US: Final = 1_000_000
 _LINK_LOST: Final = "the link was lost before it could be sent"
-_ANOTHER_LEDGER: Final = "the terminal has another ledger than the one that it was sent to"
 #: what only the ledger that a NEW was sent to can say
 _OF_ITS_LEDGER: Final = frozenset(
     {OrderOutcome.EXPIRED_NOT_SENT, OrderOutcome.DENIED, OrderOutcome.NOT_FOUND}
@@ -80,6 +84,7 @@ class OpenCommands:
         self._open: dict[str, OpenCommand] = {}
         #: commands of before this session that it has not been heard of
         self.unheard: set[str] = set()
+        self._restored: list[str] = []
         for entry in desk.journal.open_entries(desk.alias):
             self._restore(entry)
 
@@ -114,6 +119,16 @@ class OpenCommands:
                 # Its own verdict is true all the same.
                 self._cannot_read(entry.command_id, error)
         return result_of(entry, replayed=replayed, children=children)
+
+    def waiting(self, entry: Entry) -> Waiting:
+        """
+        Return what a command waits for, and what can be done.
+        """
+        command = self._open.get(entry.command_id)
+        if command is None:
+            return waiting_of_end(entry)
+        parts = sum(name in self._open for name in command.children)
+        return waiting_of(self._desk, command, parts, questioned=bool(self.unheard))
 
     def unresolved(self) -> frozenset[str]:
         """
@@ -185,6 +200,7 @@ class OpenCommands:
                 # They are read again for its end.
                 self._cannot_read(entry.command_id, error)
         self._open[entry.command_id] = OpenCommand(entry, 0, stage, children=children)
+        self._restored.append(entry.command_id)
 
     # --- the link -------------------------------------------------------------------------------
 
@@ -220,6 +236,8 @@ class OpenCommands:
                 self._not_sent(command, Reason.TERMINAL_AWAY, _LINK_LOST, now)
             elif command.stage is Stage.SENT:
                 command.stage = Stage.ASKING
+            if command.stage is Stage.ASKING:
+                self._desk.note(command.entry.command_id, LifeStep.LINK_LOST, now)
         for command in list(self._open.values()):
             unknown_parts = command.stage is Stage.PARTS and not self._ends_soon(command)
             if command.stage is Stage.ASKING or unknown_parts:
@@ -250,13 +268,19 @@ class OpenCommands:
             # Halted since the reservation. The terminal would deny it, too.
             text = desk.state_reason or "the terminal is halted"
             self._not_sent(command, Reason.HALTED, text, now)
-        elif not self.unheard and desk.view.busy_until_us() <= now.us:
+        elif (not self.unheard or reduces(command.entry)) and desk.view.busy_until_us() <= now.us:
             command.stage = Stage.SENT
+            desk.note(command.entry.command_id, LifeStep.SENT, now)
             session.send(new_of(command.entry, now.us, command.send_by_us, desk.relay_epoch))
 
     def _not_sent(self, command: OpenCommand, reason: Reason, text: str, now: Moment) -> None:
         # This relay knows that it never sent it: a definite end.
-        self.record(command.entry, not_sent(reason, text, now.utc_msc), now)
+        self._end_unsent(command.entry, reason, text, now)
+
+    def _end_unsent(self, entry: Entry, reason: Reason, text: str, now: Moment) -> None:
+        verdict = not_sent(reason, text, now.utc_msc)
+        step = self._desk.step(LifeStep.NOT_SENT, now, said=verdict.outcome, text=text)
+        self.record(entry, verdict, now, step)
 
     def _inquire(self, now: Moment) -> None:
         session = self._desk.session
@@ -287,6 +311,7 @@ class OpenCommands:
                 command.queries += 1
                 command.unanswered += 1
                 _ask_later(command, now)
+                self._desk.note(command.entry.command_id, LifeStep.ASKED, now)
             entries = [command.entry for command in page]
             settle_ms = self._desk.settings.settle_ms
             session.send(query_of(entries, settle_ms, now.us, described=described))
@@ -318,9 +343,27 @@ class OpenCommands:
         elif command is not None and command.stage in (Stage.RESERVING, Stage.READY):
             log.error("a result before its NEW", terminal=self._desk.alias, id=entry.command_id)
         elif result.outcome in _OF_ITS_LEDGER and result.incarnation != entry.incarnation:
-            self.record(entry, unknown(_ANOTHER_LEDGER, now.utc_msc), now)
+            self._take_as_unknown(entry, result, ANOTHER_LEDGER, now)
         else:
-            self.record(entry, Verdict.from_result(result, now.utc_msc), now)
+            verdict = Verdict.from_result(result, now.utc_msc)
+            self.record(entry, verdict, now, self._step_of(result, result.text, now))
+
+    def _take_as_unknown(self, entry: Entry, result: Result, text: str, now: Moment) -> None:
+        step = self._step_of(result, text, now)
+        self.record(entry, unknown(text, now.utc_msc), now, step)
+
+    def _step_of(self, result: Result, text: str, now: Moment) -> Step:
+        return self._desk.step(
+            LifeStep.RESULT,
+            now,
+            said=int(result.outcome),
+            evidence=int(result.evidence),
+            retcode=result.retcode,
+            order=result.order,
+            deal=result.deal,
+            volume=result.volume,
+            text=text,
+        )
 
     def _never_seen(self, command: OpenCommand | None, result: Result, now: Moment) -> None:
         if command is None or command.stage is not Stage.ASKING or command.unanswered:
@@ -328,17 +371,18 @@ class OpenCommands:
             return
         entry = command.entry
         if result.incarnation != entry.incarnation:
-            self.record(entry, unknown(_ANOTHER_LEDGER, now.utc_msc), now)
+            self._take_as_unknown(entry, result, ANOTHER_LEDGER, now)
         elif entry.verdict is not None:
             # It was there before: the ledger was put back to an older state.
-            text = "the terminal's ledger has forgotten it: what became of it cannot be told"
-            self.record(entry, unknown(text, now.utc_msc), now)
-        elif now.us < command.send_by_us:
-            command.session = self._desk.session
-            command.stage = Stage.READY
+            self._take_as_unknown(entry, result, LEDGER_FORGOT, now)
         else:
-            text = "it did not reach the terminal in time"
-            self.record(entry, not_sent(Reason.EXPIRED, text, now.utc_msc), now)
+            self._desk.journal.note(entry.command_id, self._step_of(result, "", now))
+            if now.us < command.send_by_us:
+                command.session = self._desk.session
+                command.stage = Stage.READY
+            else:
+                text = "it did not reach the terminal in time"
+                self._end_unsent(entry, Reason.EXPIRED, text, now)
 
     def noticed(self, tag: str, *, deal: int, order: int, position: int, now: Moment) -> None:
         """
@@ -355,7 +399,9 @@ class OpenCommands:
         if entry is None or entry.alias != self._desk.alias or entry.request is None:
             return
         command = self._open.get(entry.command_id)
+        step = self._desk.step(LifeStep.NOTICED, now, order=order, deal=deal)
         if command is not None and not command.is_resolved:
+            self._desk.journal.note(entry.command_id, step)
             if command.stage is Stage.ASKING and not command.unanswered:
                 command.next_query_us = now.us
             return
@@ -374,13 +420,14 @@ class OpenCommands:
             evidence=int(Evidence.HISTORY_DEALS if deal else Evidence.ORDERS),
             utc_msc=now.utc_msc,
         )
-        self.record(entry, verdict, now)
+        said = step._replace(said=verdict.outcome, evidence=verdict.evidence, text=verdict.text)
+        self.record(entry, verdict, now, said)
 
     # --- verdicts -----------------------------------------------------------------------------------
 
-    def record(self, entry: Entry, verdict: Verdict, now: Moment) -> None:
+    def record(self, entry: Entry, verdict: Verdict, now: Moment, step: Step) -> None:
         """
-        Write a verdict; who waits is told when it is on disk.
+        Write a verdict; who waits is told when it is on disk. ``step``: that of its life.
         """
         change: Change
 
@@ -389,9 +436,13 @@ class OpenCommands:
 
         with self._desk.journal.together():
             change = self._desk.journal.record(
-                entry.command_id, verdict, now.utc_msc, self._desk.later(recorded)
+                entry.command_id, verdict, now.utc_msc, self._desk.later(recorded), step=step
             )
             self.changed(change, now)
+
+    def _record_parts(self, entry: Entry, verdict: Verdict, now: Moment) -> None:
+        told = {"said": verdict.outcome, "text": verdict.text}
+        self.record(entry, verdict, now, self._desk.step(LifeStep.PARTS, now, **told))
 
     def changed(self, change: Change, now: Moment) -> None:
         """
@@ -427,7 +478,7 @@ class OpenCommands:
             self._cannot_read(name, error)
             return
         if parent is not None and verdict is not None:
-            self.record(parent, verdict, now)
+            self._record_parts(parent, verdict, now)
 
     def recorded(self, change: Change, error: JournalError | None, now: Moment) -> None:
         """
@@ -476,7 +527,7 @@ class OpenCommands:
             return
         verdict = aggregate(children, now.utc_msc)
         if verdict is not None:
-            self.record(command.entry, verdict, now)
+            self._record_parts(command.entry, verdict, now)
 
     def _cannot_read(self, what: str, error: JournalError) -> None:
         # The store takes no new risk from here on, and says why in ``healthy``.
@@ -497,6 +548,9 @@ class OpenCommands:
         """
         Tell UNKNOWN to those whose deadline has come; from then on the terminal is asked.
         """
+        while self._restored:
+            # An earlier relay's; its life goes on with this one.
+            self._desk.note(self._restored.pop(), LifeStep.RESTORED, now)
         # A terminal that blocks in OrderSend is given the time that it asked for.
         busy_until_us = self._busy_until_us()
         for command in list(self._open.values()):
@@ -572,4 +626,8 @@ class OpenCommands:
 
 def _ask_later(command: OpenCommand, now: Moment) -> None:
     wait_us = BACKOFF_US[min(command.queries, len(BACKOFF_US) - 1)]
+    verdict = command.entry.verdict
+    if verdict is not None and verdict.outcome == OrderOutcome.INTENT:
+        # The terminal waits for its settle time alone: whatever that is, its end is not missed.
+        wait_us = min(wait_us, SETTLING_US)
     command.next_query_us = now.us + wait_us

@@ -14,11 +14,13 @@ from bridge.model.command import OrderCommand, OrderValues
 from bridge.model.enums import TradeRequestActions
 from bridge.policy import Denial, Proposal
 from bridge.policy import proposal_of as proposal_of_command
+from bridge.relay.clock import Clock
 from bridge.wire.messages import Message, New, OrderRequest, QueriedCommand, Query
 from bridge.wire.spec import NewFlag
 
 __all__ = [
     "BACKOFF_US",
+    "SETTLING_US",
     "Moment",
     "OpenCommand",
     "PendingCommand",
@@ -34,16 +36,21 @@ __all__ = [
     "parts_of",
     "proposal_of",
     "query_of",
+    "reduces",
     "request_of",
 ]
 
 #: Time between two questions about a command whose end is not known; the last one stays.
 BACKOFF_US: Final = (250_000, 500_000, 1_000_000, 2_000_000, 4_000_000, 8_000_000, 15_000_000)
+#: At most that while the settle time runs.
+SETTLING_US: Final = 2_000_000
 
 #: Actions that move a volume; the others change or remove what is there.
 _MOVING: Final = frozenset(
     {TradeRequestActions.DEAL, TradeRequestActions.PENDING, TradeRequestActions.CLOSE_BY}
 )
+#: Actions that cannot add anything, whatever their flags are.
+_REDUCING: Final = frozenset({TradeRequestActions.REMOVE, TradeRequestActions.CLOSE_BY})
 
 
 class Moment(NamedTuple):
@@ -53,6 +60,13 @@ class Moment(NamedTuple):
 
     us: int
     utc_msc: int
+
+    @classmethod
+    def of(cls, clock: Clock) -> Moment:
+        """
+        Read both.
+        """
+        return cls(clock.now_us(), clock.utc_msc())
 
 
 class Reply(Protocol):
@@ -134,6 +148,8 @@ class PendingCommand:
     waiters: list[Waiter]
     send_by_us: int
     held: Denial | None = None
+    #: it closes or cancels: it need not wait for the answers about earlier orders
+    reducing: bool = False
     #: answers of the terminal that a ``close_all`` still waits for
     reading: int = 0
     found: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
@@ -265,6 +281,16 @@ def moves_volume(entry: Entry) -> bool:
     Tell whether a command may change how much is open.
     """
     return entry.request is not None and entry.request.action in _MOVING
+
+
+def reduces(entry: Entry) -> bool:
+    """
+    Tell whether a command closes or cancels, so that it can add nothing.
+    """
+    request = entry.request
+    return bool(entry.flags & NewFlag.REDUCE_ONLY) or (
+        request is not None and request.action in _REDUCING
+    )
 
 
 def proposal_of(wanted: Wanted, symbol: str) -> Proposal:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from bridge.bus.bodies import TradeKind
+from bridge.bus.orders import LifeStep
 from bridge.config import TradingSettings
 from bridge.exceptions import JournalError
-from bridge.journal import Account, Done, Entry, Journal
+from bridge.journal import Account, Done, Entry, Journal, Step
 from bridge.relay.asks import Answer
 from bridge.relay.order_commands import Moment, TradeSession
 from bridge.wire.spec import Permission, TradingState
@@ -110,6 +111,18 @@ class Desk:
             self.arrived.append(lambda now: call(error, now))
 
         return done
+
+    def step(self, kind: LifeStep, now: Moment, **told: Any) -> Step:
+        """
+        Return a step in the life of a command; ``told`` are further fields of it.
+        """
+        return Step(kind.value, now.utc_msc, now.us, self.relay_epoch, **told)
+
+    def note(self, name: str, kind: LifeStep, now: Moment, **told: Any) -> None:
+        """
+        Keep a step that changes nothing of what is known.
+        """
+        self.journal.note(name, self.step(kind, now, **told))
 
     def symbol_of(self, entry: Entry) -> str:
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from functools import partial
 from typing import Any, Final
 
@@ -94,8 +95,9 @@ class OrderRequests:
             reply.error(
                 error_map(
                     ErrorName.NOT_AVAILABLE,
-                    f"no command {name} was ever heard of, or it is older than the retention",
-                    hint="nothing was sent under this id",
+                    f"no command {name} is in the journal, which was begun at "
+                    f"{_utc(self._journal.epoch)}, or it is older than the retention",
+                    hint="nothing was sent under this id since then",
                 )
             )
         else:
@@ -252,6 +254,11 @@ class OrderRequests:
         else:
             key = _KEYS[method]
             reply.result({key: [trading.comments.put_back(record) for record in value[key]]})
+
+
+def _utc(epoch: int) -> str:
+    # A journal's epoch is the second in which it was made.
+    return dt.datetime.fromtimestamp(epoch, dt.UTC).isoformat(" ")
 
 
 def _not_latched(state: TradingState, problem: JournalError) -> dict[str, Any]:

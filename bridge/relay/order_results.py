@@ -19,9 +19,12 @@ from bridge.wire.fields import printable
 from bridge.wire.spec import Evidence, OrderOutcome
 
 __all__ = [
+    "ANOTHER_LEDGER",
+    "LEDGER_FORGOT",
     "aggregate",
     "denied_result",
     "diverged",
+    "evidence_name",
     "no_journal",
     "not_sent",
     "outcome_of",
@@ -29,6 +32,8 @@ __all__ = [
     "unknown",
 ]
 
+ANOTHER_LEDGER: Final = "the terminal has another ledger than the one that it was sent to"
+LEDGER_FORGOT: Final = "the terminal's ledger has forgotten it: what became of it cannot be told"
 _OUTCOMES: Final = {
     OrderOutcome.EXPIRED_NOT_SENT: Outcome.DENIED,
     OrderOutcome.DENIED: Outcome.DENIED,
@@ -163,13 +168,23 @@ def result_of(
         request_id=verdict.request_id,
         time_msc=verdict.time_msc,
         utc_offset_min=verdict.utc_offset_min,
-        evidence=_evidence(verdict.evidence),
+        evidence=evidence_name(verdict.evidence),
         corrected=verdict.corrected,
         error=verdict.error,
         message=printable(verdict.text),
     )
     known.update(_explained(verdict))
     return order_result(**known)
+
+
+def evidence_name(number: int) -> str:
+    """
+    Return the name of an ``Evidence``, ``""`` for none.
+    """
+    try:
+        return "" if number == Evidence.NONE else Evidence(number).name
+    except ValueError:
+        return str(number)
 
 
 def diverged() -> Denial:
@@ -192,7 +207,7 @@ def no_journal(error: JournalError) -> Denial:
     return Denial(
         Reason.JOURNAL,
         f"the journal cannot be written: {error.problem}",
-        hint=error.hint or "free disk space or repair the data folder, then start the relay anew",
+        hint=error.hint or "'bridge status' says what to do, 'bridge journal check' what is wrong",
     )
 
 
@@ -255,13 +270,6 @@ def _known(outcome: int) -> OrderOutcome:
         return OrderOutcome(outcome)
     except ValueError:
         return OrderOutcome.UNKNOWN
-
-
-def _evidence(number: int) -> str:
-    try:
-        return "" if number == Evidence.NONE else Evidence(number).name
-    except ValueError:
-        return str(number)
 
 
 def _client_order_id(command_id: str) -> str:

@@ -14,11 +14,12 @@ one is accepted.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, Final
 
 from bridge.bus.bodies import TradeKind
-from bridge.bus.orders import order_result
+from bridge.bus.orders import LifeStep, order_result
 from bridge.bus.requests import ErrorName, Hop, error_map
 from bridge.config import TradingSettings
 from bridge.exceptions import JournalError
@@ -28,11 +29,12 @@ from bridge.policy import Context, Denial, Proposal
 from bridge.relay.open_commands import OpenCommands
 from bridge.relay.order_commands import Moment, Reply, Stage, TradeSession, Waiter, Wanted
 from bridge.relay.order_desk import Desk, TerminalView
+from bridge.relay.order_life import life_of, waiting_of_pending
 from bridge.relay.order_results import denied_result, diverged
 from bridge.relay.pending_commands import PendingCommands
 from bridge.wire.fields import clip
 from bridge.wire.messages import Halt, Result
-from bridge.wire.spec import TradingState
+from bridge.wire.spec import OrderOutcome, TradingState
 
 __all__ = ["Orders"]
 
@@ -133,22 +135,31 @@ class Orders:
 
     def status(self, command_id: str) -> dict[str, Any] | None:
         """
-        Return the result map of a command, ``None`` when it was never heard of.
+        Return the result map of a command with its life, ``None`` when it was never heard of.
         """
         entry = self._commands.known(command_id)
         if entry is not None:
-            return self._commands.result(entry, replayed=True)
+            # The journal's has the steps that changed nothing, too.
+            life = life_of(self._journal.find(command_id) or entry)
+            waiting = self._commands.waiting(entry)
+            command = self._commands.get(command_id)
+            if command is not None and command.is_resolved:
+                # An end is told when it is on disk.
+                entry = dataclasses.replace(entry, verdict=None)
+            result = self._commands.result(entry, replayed=True)
+            return {**result, **waiting._asdict(), "life": life}
         pending = self._pending.get(command_id)
         if pending is None:
             return None
         why = "" if pending.held is None else f": {pending.held.message}"
-        return order_result(
+        result = order_result(
             command_id=command_id,
             client_order_id=command_id.split("/")[1],
             hop=Hop.RELAY.value,
             message=f"it waits at the relay, nothing was sent yet{why}",
             comment=pending.wanted.comment,
         )
+        return {**result, **waiting_of_pending(pending)._asdict(), "life": []}
 
     # --- the terminal ---------------------------------------------------------------------
 
@@ -274,6 +285,15 @@ class Orders:
                 deal,
                 now.utc_msc,
                 self._desk.later(resolved),
+                step=self._desk.step(
+                    LifeStep.RESOLVED,
+                    now,
+                    said=int(OrderOutcome.DONE if executed else OrderOutcome.NOT_FOUND),
+                    order=order,
+                    deal=deal,
+                    text=evidence,
+                    who=who,
+                ),
             )
             self._commands.changed(change, now)
 

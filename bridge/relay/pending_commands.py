@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
 
-from bridge.bus.orders import Reason
+from bridge.bus.orders import LifeStep, Reason
 from bridge.bus.requests import ErrorName, Hop, error_map
 from bridge.exceptions import JournalError
 from bridge.journal import Entry
@@ -42,6 +42,7 @@ __all__ = ["PendingCommands"]
 #: a further command is refused
 _PENDING_MAX: Final = 256
 _MINUTE_MS: Final = 60_000
+_BOTH: Final = (False, True)
 _ALL_PERMISSIONS: Final = Permission(0b11111)
 
 
@@ -82,7 +83,10 @@ class PendingCommands:
             return
         kept_us = min(self._desk.settings.answer_ms, wanted.valid_for_ms // 2) * 1000
         self._pending[wanted.command_id] = PendingCommand(
-            wanted, [waiter], waiter.deadline_us - kept_us
+            wanted,
+            [waiter],
+            waiter.deadline_us - kept_us,
+            reducing=proposal_of(wanted, "").reduces,
         )
 
     def advance(self, now: Moment) -> None:
@@ -92,8 +96,11 @@ class PendingCommands:
         desk = self._desk
         # While all wait they need not be judged each time, unless nothing may pass any more.
         resting = desk.session is not None and desk.state is TradingState.ACTIVE
-        passing = self._passing(now) if resting and self._pending else None
+        held_back: dict[bool, Denial | None] = {}
+        if resting and self._pending:
+            held_back = {reducing: self._passing(now, reducing=reducing) for reducing in _BOTH}
         for pending in list(self._pending.values()):
+            passing = held_back.get(pending.reducing)
             if now.us >= pending.send_by_us:
                 self._deny(pending, pending.held or _expired())
             elif passing is not None:
@@ -192,17 +199,18 @@ class PendingCommands:
 
     def _held(self, pending: PendingCommand, now: Moment) -> Denial | None:
         # What an order may wait for; it is denied with this when its time is over.
-        passing = self._passing(now)
+        passing = self._passing(now, reducing=pending.reducing)
         if passing is not None:
             return passing
         return self._judge(*self._judged(pending.wanted, now, waits=False))
 
-    def _passing(self, now: Moment) -> Denial | None:
-        # What holds all orders for a while.
+    def _passing(self, now: Moment, *, reducing: bool) -> Denial | None:
+        # What holds orders for a while. Closes and cancels need not wait for the answers about
+        # earlier orders: in netting the policy looks at those of their symbol.
         desk = self._desk
         if desk.session is not None and desk.view.permissions_now() is None:
             return Denial(Reason.TERMINAL_BUSY, "the terminal has just connected", hop=Hop.TERMINAL)
-        if self._commands.unheard:
+        if self._commands.unheard and not reducing:
             return Denial(
                 Reason.UNRESOLVED,
                 f"the terminal is asked for {len(self._commands.unheard)} earlier orders first",
@@ -270,13 +278,13 @@ class PendingCommands:
             reserved_utc_msc=now.utc_msc,
             deadline_utc_msc=now.utc_msc + wanted.valid_for_ms,
             relay_epoch=self._desk.relay_epoch,
+            life=(self._desk.step(LifeStep.RESERVED, now),),
         )
 
     def _reserve(self, pending: PendingCommand, entries: list[Entry]) -> None:
-        reducing = proposal_of(pending.wanted, "").reduces
         try:
             reserved = self._commands.reserve(
-                entries, pending.waiters, pending.send_by_us, reducing=reducing
+                entries, pending.waiters, pending.send_by_us, reducing=pending.reducing
             )
         except JournalError as error:
             # Whether the id is taken cannot be looked up. Nothing was sent for this request.

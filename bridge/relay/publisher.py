@@ -1,11 +1,11 @@
-"""The publisher: the XPUB socket, what streams through it, and who listens.
+"""The publisher: what streams through it, and who listens.
 
 Rule 1: one frame a message, ``topic NUL body``; two frames cost five times as much.
 Rule 2: never XPUB_NODROP: one stuck subscriber would stop everybody. A message that
 does not fit a subscriber's queue is dropped for that one alone; its sequence numbers
 show it, and the ring heals it.
 Rule 3: the file descriptor of a ZeroMQ socket is edge-triggered; whoever sent on this
-socket must read its events before the loop waits again (``Turn`` in ``app``).
+socket must read its events before the loop waits again (``Turn``).
 """
 
 from __future__ import annotations
@@ -16,21 +16,30 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
-import zmq
-
 from bridge.bus.bodies import TAILS_PER_MESSAGE, pack_body
 from bridge.bus.topics import RELAY, bulk_topic, exact, status_topic, sync_topic, trade_topic
 from bridge.model.record import RECORD_SIZE
 from bridge.relay.rings import BodyRing
 from bridge.relay.streams import Stream
 
-__all__ = ["Publisher", "Subscriptions"]
+__all__ = ["PublishSocket", "Publisher", "Subscriptions"]
 
 _STATUS_RING: Final = 256
 #: account and positions: the newest is what counts, and a list of positions can be long
 _STATE_RING: Final = 16
 #: a hostile client may subscribe to as many names as it likes; we remember so many
 _SUBSCRIPTIONS_MAX: Final = 100_000
+
+
+class PublishSocket(Protocol):
+    """
+    What the publisher needs of its XPUB socket.
+    """
+
+    def send(self, message: bytes, /) -> object:
+        """
+        Publish a message; whoever cannot take it does without.
+        """
 
 
 class Subscriptions(Protocol):
@@ -65,21 +74,21 @@ class _Quiet:
 
 class Publisher:
     """
-    Owns the XPUB socket. ``epoch`` is the relay's, for the topics that are its own.
+    What goes through the XPUB socket. ``epoch`` is the relay's, for the topics that are its own.
     """
 
-    def __init__(self, socket: zmq.Socket[bytes], epoch: int) -> None:
+    def __init__(self, socket: PublishSocket, epoch: int) -> None:
         self.epoch = epoch
         self.published = 0
-        self._socket = socket
-        self._send = _sender(socket)
-        self._changed: set[Stream] = set()
+        self._send = socket.send
+        # In the order of the changes, not of a set: the same run gives the same bytes.
+        self._changed: dict[Stream, None] = {}
         self._quiet: dict[str, _Quiet] = {}
-        self._quiet_changed: set[str] = set()
+        self._quiet_changed: dict[str, None] = {}
         self._trade_changed: dict[str, tuple[int, int]] = {}
         self._bulk: dict[str, tuple[bytes, list[int]]] = {}
         self._bulk_wanted: dict[str, bool] = {}
-        self._bulk_changed: set[str] = set()
+        self._bulk_changed: dict[str, None] = {}
         self._topics: set[bytes] = set()
         self._relay = _Quiet(RELAY)
 
@@ -92,7 +101,7 @@ class Publisher:
         else:
             deque(map(self._send, map(stream.prefix.__add__, _splitter(length)(records))), 0)
         self.published += length
-        self._changed.add(stream)
+        self._changed[stream] = None
         if self._bulk_wanted[stream.alias]:
             self._publish_bulk(stream, first, length, records)
 
@@ -166,26 +175,19 @@ class Publisher:
         self._bulk[alias] = (exact(bulk_topic(alias)), [0])
         self._bulk_wanted[alias] = False
 
-    def read_subscriptions(self, listener: Subscriptions, limit: int) -> bool:
+    def receive(self, frame: bytes, listener: Subscriptions) -> None:
         """
-        Take what subscribers sent; return whether ``limit`` was reached and more may wait.
+        Take what a subscriber sent; ``listener`` hears of first and last subscribers.
         """
-        socket = self._socket
-        for _ in range(limit):
-            try:
-                frame = socket.recv(zmq.NOBLOCK)
-            except zmq.Again:
-                return False
-            kind, topic = frame[:1], frame[1:]
-            if kind == b"\x01" and len(self._topics) < _SUBSCRIPTIONS_MAX:
-                self._topics.add(topic)
-                self._watch_bulk()
-                listener.subscribed(topic)
-            elif kind == b"\x00" and topic in self._topics:
-                self._topics.discard(topic)
-                self._watch_bulk()
-                listener.unsubscribed(topic)
-        return True
+        kind, topic = frame[:1], frame[1:]
+        if kind == b"\x01" and len(self._topics) < _SUBSCRIPTIONS_MAX:
+            self._topics.add(topic)
+            self._watch_bulk()
+            listener.subscribed(topic)
+        elif kind == b"\x00" and topic in self._topics:
+            self._topics.discard(topic)
+            self._watch_bulk()
+            listener.unsubscribed(topic)
 
     def _publish_quiet(self, topic: str, ring: int, *fields: object) -> None:
         quiet = self._quiet.get(topic)
@@ -194,7 +196,7 @@ class Publisher:
         quiet.seq += 1
         body = pack_body(self.epoch, quiet.seq, *fields)
         quiet.ring.append(quiet.seq, body)
-        self._quiet_changed.add(topic)
+        self._quiet_changed[topic] = None
         self._send(quiet.prefix + body)
 
     def _watch_bulk(self) -> None:
@@ -207,7 +209,7 @@ class Publisher:
     def _publish_bulk(self, stream: Stream, first: int, length: int, records: bytes) -> None:
         prefix, counter = self._bulk[stream.alias]
         counter[0] += 1
-        self._bulk_changed.add(stream.alias)
+        self._bulk_changed[stream.alias] = None
         body = pack_body(
             self.epoch, counter[0], stream.symbol, stream.epoch, first, length, records
         )
@@ -218,13 +220,3 @@ class Publisher:
 def _splitter(length: int) -> Callable[[bytes], tuple[bytes, ...]]:
     # One call splits a run, at half the price of slicing. A run has at most 1,024 records.
     return struct.Struct(f"{RECORD_SIZE}s" * length).unpack
-
-
-def _sender(socket: zmq.Socket[bytes]) -> Callable[[bytes], object]:
-    # The Cython method without pyzmq's Python layer around it saves a quarter of a
-    # microsecond a message; where a future pyzmq has no such method, the documented one.
-    backend = getattr(getattr(zmq, "backend", None), "Socket", None)
-    if backend is not None and isinstance(socket, backend):
-        bound: Callable[[bytes], object] = backend.send.__get__(socket)
-        return bound
-    return socket.send

@@ -14,6 +14,7 @@ from typing import Final
 
 from bridge.relay.terminals import SessionLink, Terminal
 from bridge.wire.messages import Hello
+from bridge.wire.session import NEVER_US
 from bridge.wire.spec import LogoutCode, Role
 
 __all__ = ["Terminals"]
@@ -28,6 +29,14 @@ class _Admission:
     terminal: Terminal
     old: SessionLink
     tested_us: int
+
+    @property
+    def answered(self) -> bool:
+        return self.old.last_received_us > self.tested_us
+
+    @property
+    def gone(self) -> bool:
+        return self.terminal.link is not self.old
 
 
 class Terminals:
@@ -114,8 +123,7 @@ class Terminals:
         Decide the logons that wait for the answer to a test request.
         """
         for waiting in list(self._admissions):
-            answered = waiting.old.last_received_us > waiting.tested_us
-            gone = waiting.terminal.link is not waiting.old
+            answered, gone = waiting.answered, waiting.gone
             if not (answered or gone or now_us - waiting.tested_us > _ADMISSION_TEST_US):
                 continue
             self._admissions.remove(waiting)
@@ -133,6 +141,17 @@ class Terminals:
                 )
             else:
                 self._replace(waiting.terminal, waiting.old, waiting.link, now_us)
+
+    def next_deadline(self) -> int:
+        """
+        Return when ``decide`` has something to do, in microseconds; 0 for at once.
+        """
+        deadline = NEVER_US
+        for waiting in self._admissions:
+            if waiting.answered or waiting.gone:
+                return 0
+            deadline = min(deadline, waiting.tested_us + _ADMISSION_TEST_US + 1)
+        return deadline
 
     def forget(self, link: SessionLink) -> None:
         """

@@ -38,19 +38,19 @@ class RingBudget:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.used = 0
-        self._rings: set[RecordRing] = set()
+        self._rings: dict[RecordRing, None] = {}
 
     def join(self, ring: RecordRing) -> None:
         """
         Count this ring from now on.
         """
-        self._rings.add(ring)
+        self._rings[ring] = None
 
     def leave(self, ring: RecordRing) -> None:
         """
         Forget a ring that was cleared.
         """
-        self._rings.discard(ring)
+        self._rings.pop(ring, None)
 
     def enforce(self) -> None:
         """

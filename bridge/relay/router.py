@@ -8,11 +8,9 @@ passed on and answered later; nothing here waits.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
-
-import zmq
+from typing import Any, Final, NamedTuple, Protocol
 
 from bridge.bus.codec import Encoding, Raw, Spliced, decode, encode, encoding_of
 from bridge.bus.requests import (
@@ -37,7 +35,7 @@ from bridge.exceptions import InvalidRequest, JournalError
 from bridge.logs import get_logger
 from bridge.model.record import TickRecord, unpack_record
 from bridge.relay.asks import Answer
-from bridge.relay.clock import now_us, utc_msc
+from bridge.relay.clock import Clock
 from bridge.relay.order_commands import Moment
 from bridge.relay.order_requests import OrderRequests
 from bridge.relay.publisher import Publisher
@@ -46,14 +44,26 @@ from bridge.relay.rings import BodyRing, RecordRing
 from bridge.relay.streams import StreamState
 from bridge.relay.terminals import Terminal
 from bridge.relay.trade_events import TradeLog
+from bridge.wire.session import NEVER_US
 
-__all__ = ["Router"]
+__all__ = ["RequestSocket", "Router"]
 
 log = get_logger(__name__)
 
 _FRAMES_MAX: Final = 8
 _CLIENTS_MAX: Final = 1024
 _WAITING_SNAPSHOTS_MAX: Final = 1024
+
+
+class RequestSocket(Protocol):
+    """
+    What is needed of a ROUTER socket to answer its requests.
+    """
+
+    def send_multipart(self, frames: Sequence[bytes], /) -> object:
+        """
+        Send a reply; whoever cannot take it does without. Does not wait.
+        """
 
 
 class _Way(NamedTuple):
@@ -114,18 +124,19 @@ class _Snapshot:
 
 class Router:
     """
-    Owns the ROUTER socket of the request endpoint.
+    Answers what comes in at the request endpoint.
     """
 
     def __init__(
         self,
-        socket: zmq.Socket[bytes],
+        socket: RequestSocket,
         terminals: Terminals,
         publisher: Publisher,
         settings: Settings,
         status: Callable[[], dict[str, Any]],
         pong: Callable[[], dict[str, Any]],
         orders: OrderRequests,
+        clock: Clock,
     ) -> None:
         self.requests = 0
         self.errors = 0
@@ -136,20 +147,9 @@ class Router:
         self._status = status
         self._pong = pong
         self._orders = orders
+        self._clock = clock
         self._buckets: OrderedDict[bytes, _Bucket] = OrderedDict()
         self._snapshots: list[_Snapshot] = []
-
-    def read(self, limit: int) -> bool:
-        """
-        Answer waiting requests; return whether ``limit`` was reached and more may wait.
-        """
-        for _ in range(limit):
-            try:
-                frames = self._socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return False
-            self._receive(frames)
-        return True
 
     def poll(self, now: int) -> None:
         """
@@ -163,7 +163,21 @@ class Router:
                 except JournalError as error:
                     self._fail(waiting.way, _no_journal(error))
 
-    def _receive(self, frames: list[bytes]) -> None:
+    def next_deadline(self, now: int) -> int:
+        """
+        Return when ``poll`` has something to do, in microseconds; what has passed is at once.
+        """
+        deadline = NEVER_US
+        for waiting in self._snapshots:
+            if not self._is_starting(waiting.topics, now):
+                return now
+            deadline = min(deadline, waiting.deadline_us, *self._first_records(waiting, now))
+        return deadline
+
+    def receive(self, frames: list[bytes]) -> None:
+        """
+        Take a request, as its frames came: it gets one reply, now or later.
+        """
         self.requests += 1
         if not 2 <= len(frames) <= _FRAMES_MAX:
             # Without a body there is no id; answer on the way it came, once.
@@ -236,7 +250,7 @@ class Router:
                 self._dispatch_order(request, method, params, _Reply(self, way))
 
     def _dispatch_order(self, request: Request, method: Method, params: Any, reply: _Reply) -> None:
-        now = Moment(now_us(), utc_msc())
+        now = Moment.of(self._clock)
         if method is Method.ORDER_STATUS:
             self._orders.status(request, params, reply)
         elif method in TRADING_METHODS:
@@ -249,11 +263,11 @@ class Router:
     # --- answered here ------------------------------------------------------------------
 
     def _sync(self, way: _Way, params: SyncParams) -> None:
-        self._publisher.publish_sync(params.nonce, utc_msc())
+        self._publisher.publish_sync(params.nonce, self._clock.utc_msc())
         self._reply(way, {})
 
     def _ask_snapshot(self, way: _Way, params: SnapshotParams) -> None:
-        now = now_us()
+        now = self._clock.now_us()
         for name in params.topics:
             topic = parse_topic(name)
             if topic is None or topic.kind == "sync":
@@ -306,6 +320,17 @@ class Router:
             ):
                 return True
         return False
+
+    def _first_records(self, waiting: _Snapshot, now: int) -> Iterator[int]:
+        # When streams are no longer waited for whose first record has not come.
+        for name in waiting.topics:
+            topic = parse_topic(name)
+            terminal = None if topic is None else self._terminals.get(topic.alias)
+            if topic is None or terminal is None or topic.kind != "tick":
+                continue
+            stream = terminal.streams.get(topic.symbol)
+            if stream is not None and stream.first_record_by_us > now:
+                yield stream.first_record_by_us
 
     def _snapshot(self, names: list[str]) -> dict[str, Any]:
         return {"topics": [self._topic_state(name) for name in names]}
@@ -453,7 +478,7 @@ class Router:
 
     def _bucket(self, client: bytes) -> _Bucket:
         rate = self._limits.replay_bytes_per_s_per_client
-        now = now_us()
+        now = self._clock.now_us()
         bucket = self._buckets.get(client)
         if bucket is None:
             bucket = self._buckets[client] = _Bucket(float(rate), now)
@@ -507,7 +532,7 @@ class Router:
                     ),
                 )
 
-        terminal.ask(method, params, done, now_us() + valid_for_ms * 1000)
+        terminal.ask(method, params, done, self._clock.now_us() + valid_for_ms * 1000)
 
     def _terminal(self, request: Request) -> Terminal:
         aliases = self._terminals.aliases()
@@ -547,11 +572,7 @@ class Router:
         self._send(way, {"v": 1, "id": way.request_id, "ok": False, "error": error})
 
     def _send(self, way: _Way, reply: dict[str, Any]) -> None:
-        try:
-            self._socket.send_multipart([*way.frames, encode(reply, way.encoding)], zmq.NOBLOCK)
-        except zmq.ZMQError as error:
-            # Its queue is full, or it is gone (ROUTER_MANDATORY is off: then silently).
-            log.warning("reply dropped", reason=str(error))
+        self._socket.send_multipart([*way.frames, encode(reply, way.encoding)])
 
 
 def _no_journal(error: JournalError) -> dict[str, Any]:

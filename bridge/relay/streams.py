@@ -18,7 +18,7 @@ from bridge.wire.messages import Resume
 from bridge.wire.protocol import Run
 from bridge.wire.spec import LogoutCode
 
-__all__ = ["SavedStream", "Stream", "StreamError", "StreamState", "Taken"]
+__all__ = ["Checkpoint", "SavedStream", "Stream", "StreamError", "StreamState", "Taken"]
 
 _CURSOR: Final = struct.Struct("<qII")
 _FLAGS_HIGH: Final = 61
@@ -72,6 +72,18 @@ class SavedStream(NamedTuple):
     seq: int
     cursor: Cursor
     digits: int
+
+
+class Checkpoint(NamedTuple):
+    """
+    What survives the relay: its streams, an epoch below which none may be given to a stream
+    again, and the epoch of the relay itself.
+    """
+
+    epoch: int
+    saved_utc_msc: int
+    streams: list[SavedStream]
+    relay_epoch: int = 0
 
 
 class Taken(NamedTuple):

@@ -12,7 +12,7 @@ from bridge.config import Key, Settings, TerminalSettings
 from bridge.exceptions import RemoteProtocolError
 from bridge.logs import get_logger
 from bridge.relay.asks import Answer, Ask, Asks, error_name
-from bridge.relay.clock import utc_msc
+from bridge.relay.clock import Clock
 from bridge.relay.publisher import Publisher
 from bridge.relay.rings import RingBudget
 from bridge.relay.streams import SavedStream, Stream, StreamError, StreamState
@@ -150,6 +150,7 @@ class Terminal:
         budget: RingBudget,
         mint_epoch: Callable[[], int],
         checkpoint_now: Callable[[], None],
+        clock: Clock,
     ) -> None:
         self.alias = alias
         self.key = key
@@ -170,6 +171,7 @@ class Terminal:
         self._budget = budget
         self._mint_epoch = mint_epoch
         self._checkpoint_now = checkpoint_now
+        self._clock = clock
         self._by_id: dict[int, Stream] = {}
         self._requested: dict[int, Stream] = {}
         publisher.add_alias(alias)
@@ -187,7 +189,7 @@ class Terminal:
         self.hello = hello
         self.state = None
         self.sessions += 1
-        self.since_utc_msc = utc_msc()
+        self.since_utc_msc = self._clock.utc_msc()
         if self.trading is None:
             link.accept(self.alias, now_us)
         else:
@@ -216,7 +218,7 @@ class Terminal:
             return
         self.link = None
         self.busy_kind = int(BusyKind.READY)
-        self.since_utc_msc = utc_msc()
+        self.since_utc_msc = self._clock.utc_msc()
         self._by_id.clear()
         self._requested.clear()
         for stream in self.streams.values():
@@ -400,7 +402,7 @@ class Terminal:
             code=ErrorName.TERMINAL_UNAVAILABLE,
             message=f"the terminal {self.alias!r} is not connected to the relay",
             hint="start MetaTrader with the EA attached (or 'bridge sim'); "
-            "'bridge status' shows why the last session ended",
+            "the relay's log tells why the last session ended",
         )
 
     # --- inside ----------------------------------------------------------------------
@@ -616,4 +618,4 @@ class Terminal:
         }
 
     def _status(self, event: StatusEvent, details: dict[str, Any]) -> None:
-        self._publisher.publish_status(self.alias, utc_msc(), event, details)
+        self._publisher.publish_status(self.alias, self._clock.utc_msc(), event, details)

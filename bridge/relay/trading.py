@@ -182,15 +182,17 @@ class TerminalTrading:
         """
         self.orders.poll(now)
         self.holdings.poll(now.us)
-        if self.events.lost and self._journal.healthy is None and self._link is not None:
+        if self._link is not None and self._may_ask_again():
             # What was lost is read again from the cursor of the next WELCOME.
             self.events.lost = 0
             self._link.close(LogoutCode.NORMAL, "events are asked for again: the disk works again")
 
     def next_deadline(self) -> int:
         """
-        Return when ``poll`` wants to be called, in microseconds.
+        Return when ``poll`` wants to be called, in microseconds; 0 for at once.
         """
+        if self._may_ask_again():
+            return 0
         holdings = self.holdings.next_deadline()
         orders = self.orders.next_deadline()
         return orders if holdings is None else min(orders, holdings)
@@ -228,6 +230,10 @@ class TerminalTrading:
         self._terminal.ask(method, params, done, deadline_us)
 
     # --- inside -----------------------------------------------------------------------------
+
+    def _may_ask_again(self) -> bool:
+        # Events were lost while the disk failed, and it works again.
+        return bool(self.events.lost) and self._link is not None and self._journal.healthy is None
 
     def _noticed(self, tag: str, *, deal: int, order: int, position: int) -> None:
         self.orders.noticed(tag, deal=deal, order=order, position=position, now=self._clock())

@@ -15,10 +15,11 @@ import msgpack
 
 from bridge.model.enums import MqlError
 from bridge.model.record import Cursor
+from bridge.sim.collector import refuse
 from bridge.sim.trading_reads import TRADE_READS, ReadProblem
 from bridge.wire.fields import clip
-from bridge.wire.messages import Page, Refill, Request
-from bridge.wire.spec import PAGE_PAYLOAD_MAX, ErrorCode, PageKind
+from bridge.wire.messages import Message, Page, Refill, Request, Stream, Subscribe
+from bridge.wire.spec import PAGE_PAYLOAD_MAX, Capability, ErrorCode, PageKind
 
 if TYPE_CHECKING:
     from bridge.model.tick import MqlTick
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from bridge.sim.tickreader import TickReader
     from bridge.sim.trading_reads import TradeReads
 
-__all__ = ["Answers", "pack_mql_tick"]
+__all__ = ["Answers", "pack_mql_tick", "refusal_of"]
 
 _OPEN_MAX: Final = 64
 _LIMIT_MAX: Final = 1_000
@@ -249,17 +250,7 @@ class Answers:
     # --- inside ------------------------------------------------------------------------
 
     def _refuse(self, request_id: int, page: int, problem: ReadProblem) -> None:
-        self._refused.append(
-            Page(
-                request_id,
-                page,
-                True,
-                int(problem.code),
-                clip(problem.text),
-                int(PageKind.MSGPACK),
-                b"",
-            )
-        )
+        self._refused.append(_refused(request_id, page, problem))
 
     def _check_room(self) -> None:
         if len(self._open) >= _OPEN_MAX:
@@ -306,6 +297,28 @@ class Answers:
                 raise ReadProblem(ErrorCode.NOT_FOUND, f"{symbol} has no tick yet")
             raise ReadProblem(ErrorCode.TERMINAL_ERROR, f"SymbolInfoTick failed with {error}")
         return {"tick": tick._asdict() | {"utc_offset_min": utc_offset_min}}
+
+
+def refusal_of(message: Message, capabilities: int) -> Stream | Page | None:
+    """
+    Return the answer to a message whose capability the session does not have.
+
+    ``None``: it has it, or the message is not answered.
+    """
+    text = "this session was logged on without it"
+    match message:
+        case Subscribe() if not capabilities & Capability.TICKS:
+            return refuse(message, ErrorCode.UNSUPPORTED, text)
+        case Request() if not capabilities & Capability.READS:
+            return _refused(message.request_id, 0, ReadProblem(ErrorCode.UNSUPPORTED, text))
+        case Refill() if not capabilities & Capability.REFILL:
+            return _refused(message.request_id, 0, ReadProblem(ErrorCode.UNSUPPORTED, text))
+    return None
+
+
+def _refused(request_id: int, page: int, problem: ReadProblem) -> Page:
+    code, text = int(problem.code), clip(problem.text)
+    return Page(request_id, page, True, code, text, int(PageKind.MSGPACK), b"")
 
 
 def _whole_number(params: dict[str, Any], name: str, default: int, low: int, high: int) -> int:

@@ -31,7 +31,7 @@ from bridge.model.enums import TradeRetcode
 from bridge.model.trade import TradeCheckResult, TradeRequest, TradeResult, asdict
 from bridge.sim.exchange_books import Books, Kind
 from bridge.sim.exchange_checks import outlook, refusal
-from bridge.sim.exchange_fills import account_state
+from bridge.sim.exchange_fills import account_state, margin_of
 from bridge.sim.exchange_records import Ledger, Sent, Transaction, TransactionType
 from bridge.sim.exchange_rules import BrokerRules
 from bridge.sim.exchange_server import TradeServer
@@ -169,7 +169,7 @@ class Exchange:
         self._request_id += 1
         refused = self._refused_here()
         if refused is not None:
-            sent = Sent(now_us)
+            sent = Sent(now_us, request_id=self._request_id, left=False)
             sent.settle(
                 TradeResult(retcode=int(refused), comment=_NOT_SENT, request_id=self._request_id)
             )
@@ -182,7 +182,8 @@ class Exchange:
         if late < rules.late_reply:
             answer_us += rules.late_reply_ms * 1000
         answered = lost >= rules.lose_request and unanswered >= rules.lose_reply
-        sent = Sent(answer_us if answered else now_us + rules.reply_timeout_ms * 1000)
+        returns_us = answer_us if answered else now_us + rules.reply_timeout_ms * 1000
+        sent = Sent(returns_us, request_id=self._request_id)
         if not answered:
             sent.settle(None)
         if lost >= rules.lose_request:
@@ -243,18 +244,50 @@ class Exchange:
         Return the ended orders that the terminal knows of, by the time they ended (server clock,
         both ends included) and ticket.
         """
-        found = [
-            one for one in self._view.history.values() if from_msc <= one.time_done_msc <= to_msc
-        ]
-        return sorted(found, key=lambda one: (one.time_done_msc, one.ticket))
+        return self._view.history.between(from_msc, to_msc)
 
     def history_deals(self, from_msc: int, to_msc: int) -> list[DealRecord]:
         """
         Return the deals that the terminal knows of, by time (server clock, both ends included)
         and ticket.
         """
-        found = [one for one in self._view.deals.values() if from_msc <= one.time_msc <= to_msc]
-        return sorted(found, key=lambda one: (one.time_msc, one.ticket))
+        return self._view.deals.between(from_msc, to_msc)
+
+    def history_order(self, ticket: int) -> OrderRecord | None:
+        """
+        Return an ended order that the terminal knows of.
+        """
+        return self._view.history.get(ticket)
+
+    def history_deal(self, ticket: int) -> DealRecord | None:
+        """
+        Return a deal that the terminal knows of.
+        """
+        return self._view.deals.get(ticket)
+
+    def calc_profit(
+        self, symbol: str, volume: float, price_open: float, price_close: float, *, is_buy: bool
+    ) -> float:
+        """
+        Do what ``OrderCalcProfit`` does.
+
+        Raises:
+            KeyError: there is no such symbol.
+
+        MQL5 page: trading/ordercalcprofit
+        """
+        return self._books.profit(symbol, volume, price_open, price_close, is_buy=is_buy)
+
+    def calc_margin(self, order_type: int, symbol: str, volume: float, price: float) -> float:
+        """
+        Do what ``OrderCalcMargin`` does: as if there were no positions and orders.
+
+        Raises:
+            KeyError: there is no such symbol.
+
+        MQL5 page: trading/ordercalcmargin
+        """
+        return margin_of(self._books, self.rules, order_type, symbol, volume, price)
 
     def account(self) -> AccountRecord:
         """
@@ -288,6 +321,13 @@ class Exchange:
         return self._view.overflown
 
     # --- time --------------------------------------------------------------------------
+
+    @property
+    def now_us(self) -> int:
+        """
+        The latest time to which it was advanced, on the caller's clock.
+        """
+        return self._now_us
 
     def server_time_msc(self, now_us: int) -> int:
         """

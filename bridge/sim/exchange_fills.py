@@ -27,14 +27,14 @@ from bridge.model.enums import (
 )
 from bridge.model.trade import AccountRecord, DealRecord, OrderRecord, PositionRecord, TradeRequest
 from bridge.sim.exchange_books import Books, is_buy_order
-from bridge.sim.margin import Exposure, hedging_margin, netting_margin
+from bridge.sim.margin import Exposure, base_margin, hedging_margin, netting_margin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bridge.sim.exchange_rules import BrokerRules
 
-__all__ = ["account_state", "close_by", "close_position", "fill", "scratch"]
+__all__ = ["account_state", "close_by", "close_position", "fill", "margin_of", "scratch"]
 
 _STOPS: Final = frozenset(
     {
@@ -188,6 +188,24 @@ def account_state(
         margin_free=books.money(equity - margin),
         margin_level=equity / margin * 100 if margin else 0.0,
     )
+
+
+def margin_of(
+    books: Books,
+    rules: BrokerRules,
+    order_type: int,
+    symbol: str,
+    volume: float,
+    price: float,
+) -> float:
+    """
+    Return the margin of one new order, as if the account had nothing else.
+    """
+    is_buy, ratios = is_buy_order(order_type), rules.ratios_of(symbol)
+    at_once = ratios.buy if is_buy else ratios.sell
+    ratio = ratios.pending if order_type > OrderType.SELL else at_once
+    margin = base_margin(books.spec(symbol), volume, price, books.account.leverage)
+    return books.money(margin * _rate(books, symbol, is_buy=is_buy) * ratio)
 
 
 def _margin(

@@ -67,12 +67,17 @@ class Sent:
     The caller is blocked until ``at_us``. ``result`` is there once the exchange was advanced to
     that time (at once, when nothing delays it); ``None``: no answer came, and the terminal
     says TIMEOUT or CONNECTION by itself. Nothing is said by that about what the server did.
+
+    ``request_id`` is what ``OrderSendAsync`` returns at once; ``left``: the request left the
+    terminal.
     """
 
-    __slots__ = ("_known", "_result", "at_us")
+    __slots__ = ("_known", "_result", "at_us", "left", "request_id")
 
-    def __init__(self, at_us: int) -> None:
+    def __init__(self, at_us: int, *, request_id: int = 0, left: bool = True) -> None:
         self.at_us = at_us
+        self.request_id = request_id
+        self.left = left
         self._result: TradeResult | None = None
         self._known = False
 

@@ -7,19 +7,23 @@ does, and the transactions of that time are lost.
 
 from __future__ import annotations
 
+import bisect
+import contextlib
 import heapq
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from bridge.model.trade import DealRecord, OrderRecord, PositionRecord, asdict
 from bridge.sim.exchange_books import Change, Kind, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from bridge.sim.exchange_books import Books
     from bridge.sim.exchange_records import Transaction
 
-__all__ = ["View"]
+__all__ = ["Timeline", "View"]
+
+_R = TypeVar("_R")
 
 _RECORDS: Final[Mapping[Kind, type[OrderRecord | PositionRecord | DealRecord]]] = {
     Kind.ORDER: OrderRecord,
@@ -31,6 +35,40 @@ _RECORDS: Final[Mapping[Kind, type[OrderRecord | PositionRecord | DealRecord]]] 
 _TRANSACTIONS_MAX: Final = 1_024
 
 
+class Timeline(dict[int, _R]):
+    """
+    Records by ticket, and by a time of theirs.
+    """
+
+    def __init__(self, records: dict[int, _R], time_of: Callable[[_R], int]) -> None:
+        super().__init__(records)
+        self._time_of = time_of
+        self._places = sorted((time_of(one), ticket) for ticket, one in self.items())
+
+    def __setitem__(self, ticket: int, record: _R) -> None:
+        self._leave(ticket)
+        super().__setitem__(ticket, record)
+        bisect.insort(self._places, (self._time_of(record), ticket))
+
+    def __delitem__(self, ticket: int) -> None:
+        self._leave(ticket)
+        super().__delitem__(ticket)
+
+    def between(self, first_msc: int, last_msc: int) -> list[_R]:
+        """
+        Return the records of these times, both included, by time and ticket.
+        """
+        begin = bisect.bisect_left(self._places, (first_msc, 0))
+        end = bisect.bisect_left(self._places, (last_msc + 1, 0))
+        return [self[ticket] for _, ticket in self._places[begin:end]]
+
+    def _leave(self, ticket: int) -> None:
+        record = self.get(ticket)
+        if record is not None:
+            place = (self._time_of(record), ticket)
+            del self._places[bisect.bisect_left(self._places, place)]
+
+
 class View:
     """
     The lists of one terminal. It begins with all that is in ``books``.
@@ -39,8 +77,8 @@ class View:
     def __init__(self, books: Books) -> None:
         self.orders = dict(books.orders)
         self.positions = dict(books.positions)
-        self.history = dict(books.history)
-        self.deals = dict(books.deals)
+        self.history = Timeline(books.history, lambda order: order.time_done_msc)
+        self.deals = Timeline(books.deals, lambda deal: deal.time_msc)
         self.balance = books.account.balance
         #: transactions that arrived and were not fetched
         self.transactions: list[Transaction] = []
@@ -147,10 +185,11 @@ class View:
 
 
 def _put(where: dict[int, Any], ticket: int, record: Record) -> None:
-    if record is None:
-        where.pop(ticket, None)
-    else:
+    if record is not None:
         where[ticket] = record
+        return
+    with contextlib.suppress(KeyError):
+        del where[ticket]
 
 
 def _plain(record: Record) -> Any:

@@ -10,9 +10,12 @@ Rule 1: the incarnation is made with the ledger and lost with it. Whoever kept i
 would say "never seen" of commands that a lost ledger had.
 Rule 2: durability is not what was asked for but what was read back. A ledger that does not
 keep what it writes is not ``durable``, and its terminal takes no order.
+Rule 3: a ledger that has forgotten is worse than none: it would say "never seen" of what it
+executed. Every row has a checksum (SQLite has none), and a file beside the ledger says how
+many transactions it had at least. A ledger in doubt is refused and left as it was found.
 
 What must change together: this file and ``mql5/Include/Bridge/Trade/``, which has the same
-tables in the same file as ``Support/Identity.mqh``.
+tables in the same file as ``Support/Identity.mqh``. Version 2 has the checksums.
 """
 
 from __future__ import annotations
@@ -22,13 +25,16 @@ import dataclasses
 import secrets
 import sqlite3
 import time
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import msgpack
 
 from bridge.exceptions import BridgeError, ConfigError, RemoteProtocolError
+from bridge.journal.checks import connect_reader, is_damage, take_back
+from bridge.journal.mark import MARK_SIZE, pack_mark, unpack_mark
 from bridge.model.trade import TradeRequest, asdict
 from bridge.wire.fields import FieldError
 from bridge.wire.messages import OrderRequest, Result, pack_message, unpack_message
@@ -37,6 +43,7 @@ from bridge.wire.structures import ORDER_REQUEST
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable, Sequence
 
 __all__ = [
     "UNRESOLVED",
@@ -50,10 +57,11 @@ __all__ = [
 
 _INCARNATION_SIZE: Final = 16
 #: ``PRAGMA user_version`` of the tables below.
-_SCHEMA_VERSION: Final = 1
+_SCHEMA_VERSION: Final = 2
 _BUSY_TIMEOUT_S: Final = 5.0
-#: Journals that are synced with every commit when ``synchronous`` is FULL.
-_SYNCED_JOURNALS: Final = frozenset({"wal", "delete", "truncate", "persist"})
+#: Journals that are synced with every commit when ``synchronous`` is FULL. One that is deleted
+#: comes back when its folder was not synced, and takes the transaction back.
+_SYNCED_JOURNALS: Final = frozenset({"wal", "truncate", "persist"})
 _FULL: Final = 2
 
 #: Outcomes that are no end: evidence is looked for.
@@ -255,7 +263,8 @@ class SqliteLedger:
         path: the file; made when it is not there, with a new incarnation.
 
     Raises:
-        ConfigError: the file cannot be opened, is damaged, or of a later version.
+        ConfigError: the file cannot be opened, is damaged, has lost its end, or is of a later
+            version.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -265,7 +274,11 @@ class SqliteLedger:
         self.connection_counter = 0
         self.relay_epoch_seen = 0
         self.trading_state = TradingState.HALTED
+        self._commits = 0
+        self._mark = self.path.with_name(self.path.name + ".mark")
         try:
+            # Before a connection that may write changes it.
+            self._inspect()
             self._database = sqlite3.connect(
                 self.path,
                 timeout=_BUSY_TIMEOUT_S,
@@ -273,13 +286,13 @@ class SqliteLedger:
                 # Made in one thread, used in the terminal's, never in both at a time.
                 check_same_thread=False,
             )
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise self._refusal(f"the ledger cannot be opened: {error}") from error
         try:
             self._open()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             self._database.close()
-            raise self._refusal(f"the ledger is damaged or cannot be read: {error}") from error
+            raise self._unusable(error) from error
         except ConfigError:
             self._database.close()
             raise
@@ -291,17 +304,18 @@ class SqliteLedger:
         self._database.close()
 
     def commit_counter(self, connection_counter: int) -> None:
-        self._change("UPDATE identity SET connection_counter=?", connection_counter)
+        self._commit_identity(connection_counter, self.relay_epoch_seen)
         self.connection_counter = connection_counter
 
     def commit_epoch(self, relay_epoch: int) -> None:
         # In memory at once: an older relay is not accepted any more, whatever the disk says.
         self.relay_epoch_seen = max(self.relay_epoch_seen, relay_epoch)
-        self._change("UPDATE identity SET relay_epoch_seen=?", _signed(self.relay_epoch_seen))
+        self._commit_identity(self.connection_counter, self.relay_epoch_seen)
 
     def commit_state(self, state: TradingState) -> None:
         self.trading_state = state
-        self._change("UPDATE trading SET state=?", int(state))
+        row = (1, int(state))
+        self._commit([("UPDATE trading SET state=?", row[1:]), _check("trading", row)])
 
     def find(self, command_id: str) -> LedgerEntry | None:
         return self._first("command_id=?", command_id)
@@ -325,38 +339,75 @@ class SqliteLedger:
         return int(row[0])
 
     def write(self, entry: LedgerEntry) -> None:
-        result = None if entry.result is None else pack_message(entry.result)
-        attempt = msgpack.packb([list(asdict(entry.sent).values()), list(entry.before)])
-        self._change(
-            "INSERT INTO commands(command_id,tag,content,attempt,intent_msc,outcome,order_ticket,"
-            "result) VALUES(?,?,?,?,?,?,?,?) ON CONFLICT(command_id) DO UPDATE SET "
-            "outcome=excluded.outcome,order_ticket=excluded.order_ticket,result=excluded.result",
+        row = (
             entry.command_id,
             entry.tag,
             entry.content,
-            attempt,
+            msgpack.packb([list(asdict(entry.sent).values()), list(entry.before)]),
             entry.intent_msc,
             int(entry.outcome),
             _signed(entry.order),
-            result,
+            None if entry.result is None else pack_message(entry.result),
         )
+        self._commit([(_REPLACE_COMMAND, (*row, _crc(row)))])
 
     # --- inside ------------------------------------------------------------------------
 
-    def _open(self) -> None:
-        version = self._read("PRAGMA user_version")
+    def _inspect(self) -> None:
+        # Raises OSError when the folder is not there: nothing could be made in it.
+        mark = unpack_mark(self._mark.read_bytes()[:MARK_SIZE]) if self._mark.exists() else 0
+        if mark is None:
+            raise self._refusal(
+                "the mark of the ledger's last transaction is damaged",
+                hint=f"if the ledger is no older copy, delete {self._mark.name}",
+            )
+        if not self.path.exists() or not self.path.stat().st_size:
+            # A new one, with an incarnation of its own: nobody takes it for the one that is lost.
+            return
+        try:
+            take_back(self.path)
+            with contextlib.closing(connect_reader(self.path)) as reader:
+                self._check(reader, mark)
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            # SQLite's own words can have bytes of a damaged name in them.
+            raise self._unusable(error) from None
+
+    def _check(self, reader: sqlite3.Connection, mark: int) -> None:
+        version = _value(reader, "PRAGMA user_version")
         if version > _SCHEMA_VERSION:
             raise self._refusal(
                 f"the ledger is of version {version}, this program knows {_SCHEMA_VERSION}",
                 hint="use the newer program",
             )
-        if self._read("PRAGMA quick_check") != "ok":
+        # Also the indexes: an entry that is not found by its tag counts as not executed.
+        if _value(reader, "PRAGMA integrity_check(1)") != "ok":
             raise self._refusal("the ledger is damaged")
+        commits = 0
+        if version == _SCHEMA_VERSION:
+            for row in reader.execute("SELECT * FROM commands"):
+                if not _is_sound(row):
+                    raise self._refusal(f"the ledger is damaged: the entry of {row[0]!r}")
+            checks = {row[0]: row for row in reader.execute("SELECT * FROM checks")}
+            for name, table in (("identity", "identity"), ("trading", "trading")):
+                [row] = reader.execute(f"SELECT * FROM {table}").fetchall() or [()]  # noqa: S608  # names of this file
+                if (name, 0, _crc(row)) != checks.get(name):
+                    raise self._refusal(f"the ledger is damaged: its {name}")
+            commits = checks["commits"][1] if "commits" in checks else -1
+            if commits < 0 or ("commits", commits, _crc(("commits", commits))) != checks["commits"]:
+                raise self._refusal("the ledger is damaged: the number of its transactions")
+        if commits < mark:
+            raise self._refusal(
+                f"the ledger ends at transaction {commits}, but had {mark}: it is an older copy, "
+                "or the end of its log is lost"
+            )
+
+    def _open(self) -> None:
         journal = str(self._read("PRAGMA journal_mode=WAL")).lower()
         self._database.execute("PRAGMA synchronous=FULL")
         synchronous = self._read("PRAGMA synchronous")
         self.durable = synchronous >= _FULL and journal in _SYNCED_JOURNALS
-        self._make_tables()
+        if self._read("PRAGMA user_version") < _SCHEMA_VERSION:
+            self._make_tables()
         incarnation, self.connection_counter, epoch = self._database.execute(
             "SELECT incarnation,connection_counter,relay_epoch_seen FROM identity"
         ).fetchone()
@@ -366,30 +417,64 @@ class SqliteLedger:
         # One of a later version leaves the safe one.
         with contextlib.suppress(ValueError):
             self.trading_state = TradingState(state)
+        self._commits = self._read("SELECT value FROM checks WHERE name='commits'")
+        # A ledger that may not be written is refused now, not at the first order.
+        self._database.execute("BEGIN IMMEDIATE")
+        self._database.execute("UPDATE checks SET value=value WHERE name='commits'")
+        self._database.execute("ROLLBACK")
+        self._write_mark()
 
     def _make_tables(self) -> None:
-        self._database.execute("BEGIN IMMEDIATE")
-        with self._database:
+        # New ones, or those of version 1 and of the EA's Identity.mqh, which have no checksums.
+        database = self._database
+        database.execute("BEGIN IMMEDIATE")
+        with database:
             for statement in _TABLES:
-                self._database.execute(statement)
+                database.execute(statement)
             # A counter that begins with the seconds since 1970 is higher than all that a lost
             # ledger of this terminal used: it is in the nonce, which must not repeat.
-            self._database.execute(
+            database.execute(
                 "INSERT OR IGNORE INTO identity VALUES(1,?,?,0)",
                 (secrets.token_hex(_INCARNATION_SIZE), int(time.time())),
             )
-            self._database.execute("INSERT OR IGNORE INTO trading VALUES(1,0)")
-            self._database.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
+            database.execute("INSERT OR IGNORE INTO trading VALUES(1,0)")
+            columns = [row[1] for row in database.execute("PRAGMA table_info(commands)")]
+            if "crc" not in columns:
+                database.execute("ALTER TABLE commands ADD COLUMN crc INTEGER NOT NULL DEFAULT 0")
+                for row in database.execute("SELECT * FROM commands").fetchall():
+                    database.execute(_REPLACE_COMMAND, (*row[:-1], _crc(row[:-1])))
+            for table in ("identity", "trading"):
+                [row] = database.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608  # names of this file
+                database.execute(*_check(table, row))
+            database.execute(_PUT_CHECK, ("commits", 1, _crc(("commits", 1))))
+            database.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
 
     def _read(self, query: str) -> Any:
-        row = self._database.execute(query).fetchone()
-        return None if row is None else row[0]
+        return _value(self._database, query)
 
-    def _change(self, statement: str, *values: int | str | bytes | None) -> None:
+    def _commit_identity(self, connection_counter: int, relay_epoch: int) -> None:
+        row = (1, self.incarnation.hex(), connection_counter, _signed(relay_epoch))
+        update = "UPDATE identity SET connection_counter=?,relay_epoch_seen=?"
+        self._commit([(update, row[2:]), _check("identity", row)])
+
+    def _commit(self, statements: Sequence[_Statement]) -> None:
+        commits = self._commits + 1
+        database = self._database
         try:
-            self._database.execute(statement, values)
-        except sqlite3.Error as error:
+            database.execute("BEGIN IMMEDIATE")
+            with database:
+                for statement, values in statements:
+                    database.execute(statement, values)
+                database.execute(_PUT_CHECK, ("commits", commits, _crc(("commits", commits))))
+            self._commits = commits
+            # Before anybody is told: a later start must find at least this.
+            self._write_mark()
+        except (sqlite3.Error, OSError) as error:
             raise LedgerError(f"the ledger cannot be written: {error}") from error
+
+    def _write_mark(self) -> None:
+        with self._mark.open("r+b" if self._mark.exists() else "wb", buffering=0) as file:
+            file.write(pack_mark(self._commits))
 
     def _first(self, condition: str, value: int | str) -> LedgerEntry | None:
         entries = self._select(f"{condition} ORDER BY intent_msc LIMIT 1", value)
@@ -398,10 +483,10 @@ class SqliteLedger:
     def _select(self, condition: str, *values: int | str) -> list[LedgerEntry]:
         try:
             rows = self._database.execute(
-                f"SELECT command_id,content,attempt,intent_msc,result FROM commands WHERE {condition}",  # noqa: S608  # conditions of this file, values bound
+                f"SELECT * FROM commands WHERE {condition}",  # noqa: S608  # conditions of this file, values bound
                 values,
             ).fetchall()
-            return [_entry(*row) for row in rows]
+            return [_entry(row) for row in rows]
         except (
             sqlite3.Error,
             msgpack.UnpackException,
@@ -412,11 +497,19 @@ class SqliteLedger:
         ) as error:
             raise LedgerError(f"the ledger cannot be read: {error}") from error
 
+    def _unusable(self, error: Exception) -> ConfigError:
+        if isinstance(error, OSError) or not is_damage(error):
+            return self._refusal(
+                f"the ledger cannot be used: {error}",
+                hint="see that the disk has room and the user of the terminal may write there",
+            )
+        return self._refusal(f"the ledger is damaged or cannot be read: {error}")
+
     def _refusal(self, problem: str, *, hint: str = "") -> ConfigError:
         return ConfigError(
             problem,
             source=str(self.path),
-            hint=hint or "move it away: the terminal then begins as a new one",
+            hint=hint or f"move {self.path.name}* away: the terminal then begins as a new one",
         )
 
 
@@ -431,12 +524,19 @@ _TRADING_TABLE: Final = (
 _COMMANDS_TABLE: Final = (
     "CREATE TABLE IF NOT EXISTS commands(command_id TEXT PRIMARY KEY,tag TEXT NOT NULL,"
     "content BLOB NOT NULL,attempt BLOB NOT NULL,intent_msc INTEGER NOT NULL,"
-    "outcome INTEGER NOT NULL,order_ticket INTEGER NOT NULL,result BLOB) WITHOUT ROWID"
+    "outcome INTEGER NOT NULL,order_ticket INTEGER NOT NULL,result BLOB,"
+    "crc INTEGER NOT NULL) WITHOUT ROWID"
+)
+#: Checksums of the rows of ``identity`` and ``trading``, and how many transactions there were.
+_CHECKS_TABLE: Final = (
+    "CREATE TABLE IF NOT EXISTS checks(name TEXT PRIMARY KEY,value INTEGER NOT NULL,"
+    "crc INTEGER NOT NULL) WITHOUT ROWID"
 )
 _TABLES: Final = (
     _IDENTITY_TABLE,
     _TRADING_TABLE,
     _COMMANDS_TABLE,
+    _CHECKS_TABLE,
     "CREATE INDEX IF NOT EXISTS commands_tag ON commands(tag)",
     "CREATE INDEX IF NOT EXISTS commands_order ON commands(order_ticket)",
     "CREATE INDEX IF NOT EXISTS commands_outcome ON commands(outcome)",
@@ -444,9 +544,36 @@ _TABLES: Final = (
 )
 
 
-def _entry(
-    command_id: str, content: bytes, attempt: bytes, intent_msc: int, result: bytes | None
-) -> LedgerEntry:
+_PUT_CHECK: Final = "INSERT OR REPLACE INTO checks VALUES(?,?,?)"
+_REPLACE_COMMAND: Final = "INSERT OR REPLACE INTO commands VALUES(?,?,?,?,?,?,?,?,?)"
+
+_Statement: TypeAlias = "tuple[str, tuple[Any, ...]]"
+
+
+def _value(database: sqlite3.Connection, query: str) -> Any:
+    row = database.execute(query).fetchone()
+    return None if row is None else row[0]
+
+
+def _crc(columns: Iterable[Any]) -> int:
+    return zlib.crc32(msgpack.packb(list(columns)))
+
+
+def _check(table: str, row: tuple[Any, ...]) -> _Statement:
+    return _PUT_CHECK, (table, 0, _crc(row))
+
+
+def _is_sound(row: tuple[Any, ...]) -> bool:
+    try:
+        return bool(_crc(row[:-1]) == row[-1])
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def _entry(row: tuple[Any, ...]) -> LedgerEntry:
+    command_id, _, content, attempt, intent_msc, _, _, result, _ = row
+    if not _is_sound(row):
+        raise ValueError(f"the entry of {command_id!r} is damaged")
     tag, flags, request = msgpack.unpackb(content)
     sent, before = msgpack.unpackb(attempt)
     names = (field.name for field in dataclasses.fields(TradeRequest))

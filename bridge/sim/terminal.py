@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bridge.exceptions import LocalProtocolError
 from bridge.sim.account import Account
-from bridge.sim.answers import Answers
+from bridge.sim.answers import Answers, refusal_of
 from bridge.sim.backoff import BackOff
 from bridge.sim.collector import TickCollector, refuse
 from bridge.sim.meter import LoopMeter
@@ -466,7 +466,9 @@ class TerminalCore:
                 self._next_state_us = self._now_us
             elif isinstance(event, Message):
                 answer = self._answer.get(type(event))
-                if answer is not None:
+                if (refusal := refusal_of(event, session.capabilities)) is not None:
+                    self._send(refusal)
+                elif answer is not None:
                     answer(event)
                     self._send_answers()
 
@@ -621,8 +623,7 @@ class TerminalCore:
 
     def _receive_subscribe(self, subscribe: Subscribe) -> None:
         if len(self._pending) >= _PENDING_MAX:
-            text = f"{_PENDING_MAX} subscriptions wait already"
-            self._send(refuse(subscribe, ErrorCode.TOO_MANY, text))
+            self._send(refuse(subscribe, ErrorCode.TOO_MANY, f"{_PENDING_MAX} wait already"))
             return
         self._pending.append(_Pending(subscribe, self._now_us + _SYNCHRONISE_US))
 

@@ -28,6 +28,7 @@ from bridge.sim.trading_commands import Commands
 from bridge.sim.trading_events import EventStream
 from bridge.sim.trading_evidence import Case, EvidenceFinder, Finding
 from bridge.sim.trading_executor import Executor, TradingLimits
+from bridge.sim.trading_freshness import Freshness
 from bridge.sim.trading_request import RequestMaker
 from bridge.sim.trading_results import ResultMaker, adds_to, replayed
 from bridge.wire.messages import (
@@ -264,6 +265,7 @@ class TradingDesk(Trading):
             role=role,
             limits=limits,
         )
+        self._freshness = Freshness(broker, self._finder, hedging=self._maker.hedging)
         self._events = EventStream(broker)
         self._rules: BrokerRules | None = None
         self._left = _ALL
@@ -323,7 +325,8 @@ class TradingDesk(Trading):
         if blocked_until_us is None or moment.now_us < blocked_until_us:
             return
         self.broker.advance(moment.now_us)
-        result = self._executor.returned(moment)
+        entry, result = self._executor.returned(moment)
+        self._freshness.traded(entry, result, moment.now_us)
         if result.outcome == OrderOutcome.UNKNOWN:
             self._returned_us[result.command_id] = moment.now_us
         self._outbox.append(result)
@@ -386,7 +389,8 @@ class TradingDesk(Trading):
             else:
                 result = self._executor.begin(command, self.state, login, moment)
                 if result is None:
-                    self._ready = True
+                    # One that is held back waits for its turn, until its deadline.
+                    self._ready = not self._freshness.holds(command, moment.now_us)
                     return
                 self._outbox.append(result)
             self._queue.popleft()
@@ -441,6 +445,7 @@ class TradingDesk(Trading):
     def _found(self, entry: LedgerEntry, finding: Finding, moment: Moment) -> Result:
         result = self._results.found(entry.command_id, entry.result, finding, moment)
         self._commands.record(entry.with_result(result))
+        self._freshness.traded(entry, result, moment.now_us)
         self._returned_us.pop(entry.command_id, None)
         return result
 
@@ -540,13 +545,11 @@ class TradingDesk(Trading):
             entry.before,
             entry.intent_msc,
             entry.intent_msc + ORDER_SEND_LIMIT_MS + _UNTIL_MSC,
+            entry.outcome in {OrderOutcome.REJECTED, OrderOutcome.NOT_FOUND},
         )
 
     def _belongs_to_another(self, command_id: str, order: int) -> bool:
-        try:
-            entry = self._commands.find_trace("", order)
-        except LedgerError:
-            return True
+        entry = self._commands.find_trace("", order)
         return entry is not None and entry.command_id != command_id
 
     def _rivals(self, case: Case) -> int:

@@ -50,12 +50,12 @@ class Commands:
 
     def unresolved(self) -> list[LedgerEntry]:
         """
-        Return the commands without an end; none when the ledger cannot be read.
+        Return the commands without an end.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
         """
-        try:
-            return self.ledger.unresolved()
-        except LedgerError:
-            return []
+        return self.ledger.unresolved()
 
     def intend(self, entry: LedgerEntry) -> None:
         """

@@ -9,6 +9,9 @@ costs nothing but itself. After a logon the history is read from the relay's pla
 Everything else (open orders, positions without a deal, the account, replies) has no place: it
 is told once, as it is when it is told.
 
+What the relay acknowledged is not read out to it again while this program lives: else a link that
+is cut more often than the last minute's events take to send would never get beyond them.
+
 Rule 1: a transaction is only a hint. What an event says is read from orders, deals, positions.
 Rule 2: no more than 256 events of the history are sent and not acknowledged.
 Rule 3: ``recovered`` is what no transaction of this session told of.
@@ -75,6 +78,11 @@ class EventStream:
         self._next_look_us = 0
         self._queue: deque[_Historic] = deque()
         self._in_flight: deque[tuple[int, int]] = deque()
+        #: in the order in which they were sent, from the last one that was acknowledged on
+        self._sent: deque[_Historic] = deque(maxlen=_KEPT_MAX)
+        #: what the relay's journal has for certain, with its time, and the furthest place of it
+        self._acknowledged: dict[_Key, int] = {}
+        self._acknowledged_to = (0, 0)
         #: what was queued in this session, with its time
         self._known: dict[_Key, int] = {}
         self._hinted: dict[_Key, None] = {}
@@ -96,8 +104,13 @@ class EventStream:
         self._told = told
         self._next_look_us = moment.now_us
         self._account = _account_of(self._broker.account())
+        if cursor is None or tuple(cursor) < self._acknowledged_to:
+            # Another journal, or an older copy of it.
+            self._acknowledged.clear()
+            self._acknowledged_to = (0, 0)
         if cursor is not None:
             self._from_msc = cursor.time_msc
+            self._known.update(self._acknowledged)
             return
         self._from_msc = moment.server_msc
         for found in self._read():
@@ -113,6 +126,7 @@ class EventStream:
         for kept in (
             self._queue,
             self._in_flight,
+            self._sent,
             self._known,
             self._hinted,
             self._awaited,
@@ -150,6 +164,15 @@ class EventStream:
         """
         place = (ack.cursor_time_msc, ack.cursor_ticket)
         self._in_flight = deque(sent for sent in self._in_flight if sent > place)
+        self._acknowledged_to = max(self._acknowledged_to, place)
+        for at, sent in enumerate(self._sent):
+            if (sent.time_msc, sent.ticket) == place:
+                # Those sent before it, not itself: only then the RESULT behind each has arrived
+                # as well. Nor what lies before it and was sent later.
+                for _ in range(at):
+                    told = self._sent.popleft()
+                    self._acknowledged[told.kind, told.ticket] = told.time_msc
+                break
 
     def take(
         self, moment: Moment, limit: int
@@ -169,6 +192,7 @@ class EventStream:
             found = self._queue.popleft()
             if self._told:
                 self._in_flight.append((found.time_msc, found.ticket))
+                self._sent.append(found)
             taken.append((self._event(found, moment), found.record))
         return taken
 
@@ -216,6 +240,11 @@ class EventStream:
     def _forget(self) -> None:
         # What is older than any look at the history goes; not while something is awaited,
         # whose look goes further back.
+        if len(self._acknowledged) > _KEPT_MAX:
+            oldest_msc = self._acknowledged_to[0] - _OVERLAP_MSC
+            self._acknowledged = {
+                key: time for key, time in self._acknowledged.items() if time >= oldest_msc
+            }
         if len(self._known) <= _KEPT_MAX or self._awaited:
             return
         oldest_msc = self._from_msc - _OVERLAP_MSC

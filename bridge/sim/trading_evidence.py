@@ -9,7 +9,9 @@ INTENT while it is too early.
 
 Rule 1: a trace decides, its absence does not: what could have been done and undone since, or by
 somebody else, is UNKNOWN.
-Rule 2: a broker that rewrites comments leaves magic, symbol, side, volume and time. A command
+Rule 2: what counts as not executed is changed by its tag alone: what happened since without it is
+another's doing.
+Rule 3: a broker that rewrites comments leaves magic, symbol, side, volume and time. A command
 that two orders fit, or an order that two commands fit, is UNKNOWN.
 """
 
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bridge.model.enums import DealEntry, OrderReason, OrderState, OrderType, TradeRequestActions
 from bridge.model.trade import TAG_PREFIX
+from bridge.sim.ledger import LedgerError
 from bridge.wire.spec import Evidence, OrderOutcome
 
 if TYPE_CHECKING:
@@ -43,7 +46,7 @@ class Case(NamedTuple):
     """
     What is known of a command: its tag, what was asked and, with its ledger, what was sent and
     what it was about to change. Times are the server's; ``until_msc`` bounds what an order
-    without a tag may be taken for.
+    without a tag may be taken for. ``ended``: it counts as not executed.
     """
 
     command_id: str
@@ -53,6 +56,7 @@ class Case(NamedTuple):
     before: tuple[float, ...]
     from_msc: int
     until_msc: int
+    ended: bool = False
 
 
 class Finding(NamedTuple):
@@ -97,7 +101,8 @@ class EvidenceFinder:
     Args:
         broker: what the terminal sees.
         belongs_to_another: whether an order's ticket is known to be another command's.
-        rivals: how many other commands without an end would leave the same trace.
+        rivals: how many other commands without an end would leave the same trace. Both may
+            raise ``LedgerError``.
     """
 
     def __init__(
@@ -114,9 +119,19 @@ class EvidenceFinder:
         """
         Return what the broker's records say of a command now.
         """
-        match case.request.action:
-            case TradeRequestActions.DEAL | TradeRequestActions.PENDING:
-                return self._order(case)
+        try:
+            return self._search(case)
+        except LedgerError as error:
+            # Whose an order is cannot be told, so neither can it that there is none.
+            return Finding(OrderOutcome.UNKNOWN, text=str(error))
+
+    def _search(self, case: Case) -> Finding:
+        action = case.request.action
+        if action in {TradeRequestActions.DEAL, TradeRequestActions.PENDING}:
+            return self._order(case)
+        if case.ended:
+            return Finding(OrderOutcome.UNKNOWN, text="others may have done the same since")
+        match action:
             case TradeRequestActions.SLTP:
                 return self._levels(case)
             case TradeRequestActions.MODIFY:
@@ -170,7 +185,7 @@ class EvidenceFinder:
 
     def _untagged(self, case: Case, seen: _Traces) -> Finding:
         sent = case.sent
-        if sent is None:
+        if sent is None or case.ended:
             return Finding(OrderOutcome.NOT_FOUND)
         low, high = case.from_msc - _NARROW_MSC, case.until_msc
         candidates = {

@@ -160,9 +160,9 @@ class Executor:
         self._attempt = _Attempt(entry, self._broker.order_send(entry.sent, moment.now_us))
         return None
 
-    def returned(self, moment: Moment) -> Result:
+    def returned(self, moment: Moment) -> tuple[LedgerEntry, Result]:
         """
-        OrderSend has returned: write the outcome and return the answer.
+        OrderSend has returned: write the outcome; return its entry and the answer.
 
         Raises:
             RuntimeError: nothing was sent.
@@ -177,7 +177,7 @@ class Executor:
             else self._answered(attempt.entry, answer, moment)
         )
         self._commands.record(attempt.entry.with_result(result))
-        return result
+        return attempt.entry, result
 
     def known(self, new: New, moment: Moment) -> Result | None:
         """

@@ -264,11 +264,12 @@ class RequestMaker:
             symbol = symbol or position.symbol
             opposite = OrderType.SELL if position.type == PositionType.BUY else OrderType.BUY
             kind = opposite if kind is None else kind
+            # What counts as a close must be one: limits and REDUCING have let it pass.
+            if kind != opposite and reduces(request, flags, hedging=self.hedging):
+                raise Refused(
+                    DenyReason.NOTHING_TO_CLOSE, "the position is on the side of this request"
+                )
             if flags & NewFlag.REDUCE_ONLY:
-                if kind != opposite:
-                    raise Refused(
-                        DenyReason.NOTHING_TO_CLOSE, "the position is on the side of this request"
-                    )
                 volume = position.volume if volume is None else min(volume, position.volume)
         if kind is None or volume is None or symbol not in self._specs:
             raise Refused(DenyReason.NOTHING_TO_CLOSE, "the position is not open")

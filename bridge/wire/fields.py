@@ -213,13 +213,27 @@ class MapField:
                 for key, item in value.items():
                     if not isinstance(key, str):
                         raise FieldError(f"{name}: keys must be text")
-                    _encoded(key, name)
-                    self._walk(item, f"{name}.{key}", depth - 1)
+                    if not _is_sound(key):
+                        _encoded(key, name)
+                    if not _is_sound(item):
+                        self._walk(item, f"{name}.{key}", depth - 1)
             else:
                 for i, item in enumerate(value):
                     self._walk(item, f"{name}[{i}]", depth - 1)
         else:
             _check_plain(value, name)
+
+
+def _is_sound(value: Any) -> bool:
+    # Told at a glance of almost every plain value; whatever is not is looked at closely.
+    kind = type(value)
+    if kind is str:
+        return bool(value.isascii()) and "\0" not in value
+    if kind is float:
+        return math.isfinite(value)
+    if kind is int:
+        return bool(-(2**63) <= value < 2**64)
+    return kind is bool or value is None
 
 
 def _check_plain(value: Any, name: str) -> None:

@@ -5,6 +5,7 @@
 // Attach it to any chart: it checks in a few seconds whether this terminal does what the bridge
 // takes for granted, prints a line for each check into the Experts tab, and removes itself.
 // It trades nothing, connects to nobody and needs no key.
+// It leaves a ledger of its own, MQL5\Files\Bridge\selftest-0-none.sqlite, which may be deleted.
 // The last line is: BridgeSelfTest: N passed, N failed, build B.
 #property copyright   "The mt5-zmq-bridge authors"
 #property version     "1.00"
@@ -15,6 +16,7 @@
 #include <Bridge/Support/Clock.mqh>
 #include <Bridge/Support/Crc32.mqh>
 #include <Bridge/Support/Identity.mqh>
+#include <Bridge/Trade/Ledger.mqh>
 #include <Bridge/Wire/Hmac.mqh>
 #include <Bridge/Wire/Messages.mqh>
 #include <Bridge/Wire/Session.mqh>
@@ -376,7 +378,7 @@ void CheckDatabase(void)
    bool sound=(ArrayResize(key,WIRE_KEY_SIZE)==WIRE_KEY_SIZE);
    if(sound)
       ArrayInitialize(key,3);
-   sound=sound && identity.Open("selftest",0,key);
+   sound=sound && identity.Open("selftest",0,"none",key);
    Check("SQLite keeps an identity",sound,identity.Problem());
    Check("SQLite is durable: journal_mode and synchronous are read back",identity.Durable(),identity.DurabilityProblem());
    ulong before=identity.ConnectionCounter();
@@ -385,10 +387,83 @@ void CheckDatabase(void)
    bool copied=identity.CopyIncarnation(first);
    before=identity.ConnectionCounter();
    identity.Close();
-   bool same=identity.Open("selftest",0,key) && identity.CopyIncarnation(second) && copied &&
+   bool same=identity.Open("selftest",0,"none",key) && identity.CopyIncarnation(second) && copied &&
              identity.ConnectionCounter()==before && SameBytes(first,0,second,0,IDENTITY_INCARNATION_SIZE);
    Check("it is there after closing",same,identity.Problem());
    identity.Close();
+  }
+
+// What the ledger of an account that trades must do: keep a command with all its bits.
+void FillLedgerEntry(SLedgerEntry &entry)
+  {
+   entry.command_id="selftest/1";
+   entry.tag="zb1:SELFTEST";
+   entry.flags=NEW_ADMIN;
+   entry.request.action=(uint)TRADE_ACTION_DEAL;
+   entry.request.has_symbol=true;
+   entry.request.symbol="EURUSD";
+   entry.request.has_volume=true;
+   entry.request.volume=0.1;
+   entry.sent.action=TRADE_ACTION_DEAL;
+   entry.sent.magic=ULONG_MAX;
+   entry.sent.symbol="EURUSD";
+   entry.sent.volume=0.1;
+   entry.sent.comment="zb1:SELFTEST";
+   entry.before[0]=1.25;
+   entry.before_count=1;
+   entry.intent_msc=(long)TimeCurrent()*1000;
+   entry.result.command_id=entry.command_id;
+   entry.result.outcome=OUTCOME_DONE;
+   entry.result.order=ULONG_MAX-4;
+   entry.result.price=1.25;
+   entry.result.text="\x00E4";
+  }
+
+bool IsLedgerEntry(const SLedgerEntry &entry,const SLedgerEntry &expected)
+  {
+   return(CLedger::SameContent(entry,expected.tag,expected.flags,expected.request) && entry.command_id==expected.command_id &&
+          entry.intent_msc==expected.intent_msc && entry.before_count==1 && DoubleToBits(entry.before[0])==DoubleToBits(1.25) &&
+          entry.sent.magic==ULONG_MAX && entry.sent.comment==expected.sent.comment && entry.has_result==expected.has_result &&
+          entry.Outcome()==expected.Outcome() && entry.Order()==expected.Order() && entry.result.text==(entry.has_result ? expected.result.text : ""));
+  }
+
+void CheckLedger(void)
+  {
+   CLedger ledger;
+   SLedgerEntry expected;
+   SLedgerEntry intent;
+   SLedgerEntry outcome;
+   uchar key[];
+   long count=0;
+   bool sound=(ArrayResize(key,WIRE_KEY_SIZE)==WIRE_KEY_SIZE);
+   if(sound)
+      ArrayInitialize(key,3);
+   FillLedgerEntry(expected);
+   sound=sound && ledger.Open("selftest",0,"none",key);
+   Check("the ledger opens",sound,ledger.Problem());
+   if(!sound)
+      return;
+   Check("the ledger is durable: the terminal may trade",ledger.Durable(),ledger.DurabilityProblem());
+   const ulong begin_us=GetMicrosecondCount();
+   sound=ledger.Write(expected);
+   const ulong took_us=GetMicrosecondCount()-begin_us;
+   Check("the ledger takes an intent",sound,(sound ? StringFormat("in %I64u us, on the disk",took_us) : ledger.Problem()));
+   sound=(ledger.Find(expected.command_id,intent)==LEDGER_FOUND && IsLedgerEntry(intent,expected));
+   Check("the ledger has it",sound,ledger.Problem());
+   expected.has_result=true;
+   sound=ledger.Write(expected) && ledger.CommitState(TRADING_STATE_REDUCING);
+   Check("the ledger takes an outcome and a trading state",sound,ledger.Problem());
+   ledger.Close();
+   sound=ledger.Open("selftest",0,"none",key);
+   Check("the ledger is sound after closing",sound && ledger.TradingState()==(uint)TRADING_STATE_REDUCING,ledger.Problem());
+   sound=(ledger.Find(expected.command_id,outcome)==LEDGER_FOUND && IsLedgerEntry(outcome,expected));
+   Check("the outcome is there after closing",sound,ledger.Problem());
+   sound=(ledger.FindOrder(ULONG_MAX-4,outcome)==LEDGER_FOUND && IsLedgerEntry(outcome,expected) &&
+          ledger.Find("selftest/2",intent)==LEDGER_ABSENT && ledger.CountSince(-1,count) && count==1);
+   Check("it is found by its ticket of 64 bits, and nothing else",sound,ledger.Problem());
+   sound=ledger.CommitState(TRADING_STATE_ACTIVE);
+   Check("the trading state is put back",sound,ledger.Problem());
+   ledger.Close();
   }
 
 int OnInit(void)
@@ -403,6 +478,7 @@ int OnInit(void)
    CheckSessions();
    CheckClocks();
    CheckDatabase();
+   CheckLedger();
    Print("BridgeSelfTest: ",g_passed," passed, ",g_failed," failed, build ",TerminalInfoInteger(TERMINAL_BUILD));
    ExpertRemove();
    return(INIT_SUCCEEDED);

@@ -41,6 +41,11 @@ WITHIN_LAYER = {("config", "exceptions"), ("logs", "exceptions"), ("logs", "conf
 
 #: Packages whose every output follows from their input.
 PURE = {"wire", "bus", "model", "policy"}
+#: The same for single modules of other packages.
+PURE_MODULES = {
+    f"bridge/client/{name}.py"
+    for name in ("core", "flows", "healing", "learning", "orders", "replies", "requests", "stream")
+}
 IMPURE = {
     "asyncio",
     "os",
@@ -54,6 +59,11 @@ IMPURE = {
     "time",
     "zmq",
 }
+#: What runs the relay is pure, too, as far as it is not the process around it (``bridge.relay.app``).
+RELAY_CORE = "bridge.relay.core"
+IMPURE_FOR_THE_CORE = IMPURE - {"structlog"} | {"concurrent", "pathlib", "signal"}
+#: the class that a connection's protocol must have for asyncio to drive it
+CORE_MAY = {("bridge.relay.links", "asyncio")}
 #: What the layers 0 to 2 may use besides the standard library.
 THIRD_PARTY = {
     "exceptions": set(),
@@ -141,10 +151,77 @@ def test_pure_packages_do_not_wait_open_or_read_a_clock(path):
     found = [
         f"{name_of(path)}:{line}: {imported}"
         for imported, line in imports_in(path)
-        if component_of(path) in PURE and imported.split(".")[0] in IMPURE
+        if (component_of(path) in PURE or path.relative_to(ROOT).as_posix() in PURE_MODULES)
+        and imported.split(".")[0] in IMPURE
     ]
 
     assert [] == found
+
+
+def relay_modules():
+    """
+    Return the modules of ``bridge.relay``, each with the names it imports.
+    """
+    return {
+        f"bridge.relay.{path.stem}": {imported for imported, _ in imports_in(path)}
+        for path in sorted((PACKAGE / "relay").glob("*.py"))
+    }
+
+
+def reached_from(start, known):
+    """
+    Return the modules among ``known`` that the start imports, and those import, and it.
+    """
+    reached, waiting = set(), [start]
+    while waiting:
+        name = waiting.pop()
+        if name not in reached:
+            reached.add(name)
+            imported = known[name]
+            waiting += [other for other in known if any(_is_of(one, other) for one in imported)]
+    return reached
+
+
+def _is_of(imported, module):
+    return imported == module or imported.startswith(f"{module}.")
+
+
+def test_the_core_of_the_relay_does_not_wait_open_or_read_a_clock():
+    """
+    A simulation runs it under a clock, a network and a disk of its own.
+    """
+    known = relay_modules()
+    reached = reached_from(RELAY_CORE, known)
+    found = [
+        (name, imported)
+        for name in sorted(reached - {"bridge.relay.clock"})
+        for imported in sorted({one.split(".")[0] for one in known[name]} & IMPURE_FOR_THE_CORE)
+        if (name, imported) not in CORE_MAY
+    ]
+
+    assert {"bridge.relay.links", "bridge.relay.open_commands"} <= reached
+    assert [] == found
+
+
+def test_only_who_puts_the_relay_together_has_the_real_clock():
+    users = [
+        name
+        for name, imported in relay_modules().items()
+        if "bridge.relay.clock.SystemClock" in imported
+    ]
+
+    assert ["bridge.relay.app"] == users
+
+
+def test_what_the_core_is_made_of_is_found_through_others():
+    known = {
+        "core": {"links.Link", "json"},
+        "links": {"terminals"},
+        "terminals": set(),
+        "app": {"core"},
+    }
+
+    assert {"core", "links", "terminals"} == reached_from("core", known)
 
 
 @pytest.mark.parametrize("path", modules(), ids=name_of)

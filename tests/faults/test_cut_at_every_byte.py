@@ -12,8 +12,7 @@ import zmq
 
 from bridge.bus.bodies import read_tick
 from bridge.model.tick import MqlTick
-from bridge.relay.clock import now_us
-from bridge.relay.links import Link, Links
+from bridge.relay.links import Link
 from bridge.sim.link import Direction
 from bridge.sim.link import Link as Proxy
 from bridge.sim.resumption import Resumption
@@ -21,7 +20,7 @@ from bridge.sim.runner import TerminalThread
 from tests.support.bench import Bench, FakeTransport
 from tests.support.relay import RelayThread, make_settings, port_of
 from tests.support.subscriber import Subscriber
-from tests.support.terminal import make_core, make_market, tick_of
+from tests.support.terminal import make_core, make_market, now_us, tick_of
 
 KEY = bytes(32)
 SYMBOL = "EURUSD"
@@ -53,7 +52,7 @@ class World:
 
     def start_relay(self) -> None:
         self.bench = Bench(self.folder)
-        self.links = Links(self.bench.terminals, self.bench.settings, 7, "relay")
+        self.links = self.bench.make_links()
 
     def restart_relay(self) -> None:
         """

@@ -6,8 +6,10 @@ The files are those of a program that was killed (with a log beside the file) an
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
+import sqlite3
 
 import pytest
 
@@ -193,6 +195,32 @@ def test_a_file_cut_short_is_refused(specimen, rng):
 
 
 @pytest.mark.slow
+def test_a_loss_of_power_while_the_file_is_made_is_taken_back(tmp_path):
+    """
+    The first transaction has no write-ahead log yet, but a journal that a connection which only
+    reads cannot take back.
+    """
+    path = tmp_path / NAME
+    log = tmp_path / f"{NAME}-journal"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+        # Much is written before the end of the transaction.
+        database.execute("PRAGMA cache_size=1")
+        database.execute("BEGIN IMMEDIATE")
+        database.execute("CREATE TABLE more(text)")
+        database.executemany("INSERT INTO more VALUES(?)", [("x" * 3_000,)] * 300)
+        files = {file: file.read_bytes() for file in (path, log)}
+        database.execute("ROLLBACK")
+    for file, data in files.items():
+        file.write_bytes(data)
+
+    deliveries = Deliveries()
+    journal = open_journal(tmp_path, deliveries)
+    fill(journal, deliveries)
+    journal.close()
+
+    assert not log.exists()
+
+
 def test_a_lost_log_is_refused(tmp_path):
     """SQLite opens a file without its log and says nothing."""
     specimen = Specimen(tmp_path, killed=True)

@@ -10,10 +10,10 @@ import sys
 
 import pytest
 
-from benchmarks import rows
+from benchmarks import orders, rows
 from benchmarks.building import build, missing_tools
 from benchmarks.processes import ALIAS, BenchmarkError, Processes, cpu_ns, rss_mib
-from benchmarks.rounds import c_source, pyzmq_source, relay_source
+from benchmarks.rounds import Run, c_source, pyzmq_source, relay_source
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the benchmarks read /proc")
 
@@ -133,6 +133,86 @@ def test_no_process_is_left_behind(programs):
     assert process.poll() is not None
 
 
+@linux
+@pytest.mark.parametrize("memory", [False, True], ids=["on disk", "in memory"])
+def test_orders_go_through_a_relay_with_either_journal(processes, tmp_path, memory):
+    bench = orders.OrderRelay(processes, tmp_path / "relay", memory=memory)
+    found = bench.orders.timed(20)
+    bench.orders.close()
+    journal = tmp_path / "relay" / "data" / "journal.sqlite"
+
+    assert found.p99 >= found.p50 > 0
+    # The one difference between the two.
+    assert journal.exists() is not memory
+
+
+@linux
+def test_ticks_are_paced_beside_orders(processes, programs, tmp_path):
+    bench = orders.OrderRelay(processes, tmp_path / "relay")
+    source = relay_source("relay", programs, processes, relay=bench.relay)
+    source.join(1)
+    with orders.Load(bench.orders, 50) as load:
+        run = source.pace(500, 1_000)
+    bench.orders.close()
+
+    assert ("", "") == (run.problem, load.problem)
+    assert load.sent > 0
+
+
+def test_a_bare_commit_is_durable_and_timed(tmp_path):
+    commits = orders.Commits(tmp_path / "bare.sqlite")
+    found = commits.timed(5)
+    commits.close()
+
+    assert found.p99 >= found.p50 > 0
+
+
+def of_orders(p50, p99=10.0):
+    return [orders.Timed(p50, p99)] * 3
+
+
+def of_ticks(p99_us, problem=""):
+    return [Run(1, 1.0, 1.0, 1.0, p99_us, False, problem)] * 3
+
+
+def rows_of(**problems):
+    found = orders.rows_of(
+        {
+            "on disk": of_orders(2.0, 9.0),
+            "in memory": of_orders(1.2, 7.5),
+            "on disk again": of_orders(2.5),
+            "bare commit": of_orders(0.25),
+        },
+        {
+            "ticks alone": of_ticks(200.0),
+            "ticks with orders": of_ticks(220.0, **problems),
+            "ticks alone again": of_ticks(250.0),
+        },
+    )
+    return {row.name: row for row in found}
+
+
+def test_what_is_durable_costs_the_difference_within_a_round():
+    found = {name: row.value for name, row in rows_of().items()}
+
+    assert (0.8, 1.5, 3.2, 0.3) == tuple(
+        pytest.approx(found[name])
+        for name in (
+            "durable_p50_ms",
+            "durable_p99_ms",
+            "durable_p50_vs_fsync",
+            "durable_p50_own_ms",
+        )
+    )
+    assert pytest.approx(1.1) == found["tick_p99_with_orders_ratio"]
+    assert pytest.approx(0.8) == found["aa_order_p50"]
+
+
+def test_the_gates_of_orders_fail_for_what_is_too_slow_or_was_not_sent():
+    assert [name for name, row in rows_of().items() if not row.ok] == ["durable_p50_ms"]
+    assert not rows_of(problem="only 3 orders")["tick_p99_with_orders_ratio"].ok
+
+
 def test_a_row_is_the_median_between_the_quartiles():
     row = rows.ratios("ceiling_vs_pyzmq", [(1.0, 2.0), (3.0, 4.0), (9.0, 10.0)])
 
@@ -177,6 +257,7 @@ def test_the_document_has_the_fields_that_were_promised():
 
 
 def test_every_row_with_a_gate_is_explained():
-    table = rows.table([rows.measured(name, [1.0]) for name in rows.GATES])
+    names = {*rows.GATES, *rows_of()}
+    table = rows.table([rows.measured(name, [1.0]) for name in names])
 
     assert all(len(line.split("  ")) > 5 for line in table.splitlines())

@@ -157,7 +157,9 @@ def test_stop_without_a_relay(home):
     finished = run_bridge("stop", home=home)
 
     assert finished.code == 10
-    assert "no relay runs on the data folder" in one_line(finished.err)
+    line = one_line(finished.err)
+    assert "no relay runs on the data folder" in line
+    assert "--home says which relay is meant" in line
 
 
 def test_stop_after_a_kill(home, relay):
@@ -323,13 +325,21 @@ def test_tail_ends_by_ctrl_c_without_a_word(market):
 
 
 @pytest.mark.parametrize(
-    "arguments", [("quote", "NOSUCH"), ("tail", "NOSUCH"), ("tail", "EURUSD", "BTC/USD")]
+    "arguments",
+    [
+        ("quote", "NOSUCH"),
+        ("positions", "NOSUCH"),
+        ("tail", "NOSUCH"),
+        ("tail", "EURUSD", "BTC/USD"),
+    ],
 )
 def test_an_unknown_symbol_is_one_line(market, arguments):
     finished = run_bridge(*arguments, home=market)
 
     assert (finished.code, finished.out) == (1, "")
-    assert "UNKNOWN_SYMBOL" in one_line(finished.err)
+    line = one_line(finished.err)
+    assert "[terminal] UNKNOWN_SYMBOL" in line
+    assert "('bridge symbols' lists them, with case and suffix)" in line
 
 
 def test_an_unknown_terminal_is_one_line(market):

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
-import os
-import subprocess
-import sys
 import threading
 import time
-import warnings
-from pathlib import Path
 
+import msgpack
 import pytest
 import zmq
 
@@ -26,10 +21,9 @@ from bridge.exceptions import (
     UnknownSymbol,
 )
 from bridge.model.tick import Gap, Tick
-from tests.support.relay_model import Refusal, RelayModel, tick_body
+from tests.support.relay_model import Refusal, RelayModel
 from tests.support.scripted_relay import DEADLINE_S, ScriptedRelay
 
-ROOT = Path(__file__).resolve().parents[2]
 EURUSD = "tick/demo/EURUSD"
 GBPUSD = "tick/demo/GBPUSD"
 
@@ -84,6 +78,21 @@ def refuse(relay, name):
         topic.error = Refusal("UNKNOWN_SYMBOL", "no such symbol", "terminal").error
 
     relay.run(command)
+
+
+def keep_peers(relay):
+    """
+    Return the list of who asked, in order: to send a peer more than the answer to its request.
+    """
+    peers = []
+    original = relay._answer
+
+    def remember(frames):
+        peers.append(frames[0])
+        original(frames)
+
+    relay._answer = remember
+    return peers
 
 
 def seqs(stream, count):
@@ -194,34 +203,36 @@ def test_requests_go_on_when_the_relay_is_back(client, relay):
 
 def test_a_late_reply_is_nobodys(relay):
     relay.mute.add("symbol")
+    peers = keep_peers(relay)
     with Client(relay.endpoint, timeout=0.3) as client:
         with pytest.raises((DeadlineExceeded, RelayUnreachable)):
             client.symbol("EURUSD")
         [late] = relay.asked("symbol")
-        relay.wrong["ping"] = lambda _: relay.model.answer("ping", {})
-        relay.mute.clear()
+
+        def answer(params):
+            frame = msgpack.packb({"v": 1, "id": late["id"], "ok": True, "result": {}})
+            relay._router.send_multipart([peers[-1], frame])
+            return relay.model.answer("ping", params)
+
+        relay.wrong["ping"] = answer
+        client._parts.timeout = DEADLINE_S
         assert 1 == client.ping().bus_version
-    assert late["id"] not in client._parts.engine._requests
+        assert 0 == len(client._parts.engine._requests)
+        assert 0 == client._parts.engine._requests.malformed
 
 
 def test_replies_that_are_none_are_counted_and_dropped(client, relay):
+    peers = keep_peers(relay)
+
     def answer(params):
-        identity = relay.run  # the router's thread is here: send by hand
-        del identity, params
-        relay._router.send_multipart([relay._router_identity, b"\xc1"])
+        del params
+        relay._router.send_multipart([peers[-1], b"\xc1"])
         return {"symbol": {"name": "EURUSD"}}
 
-    original = relay._answer
-
-    def remember(frames):
-        relay._router_identity = frames[0]
-        original(frames)
-
-    relay._answer = remember
     relay.wrong["symbol"] = answer
 
     assert "EURUSD" == client.symbol("EURUSD").name
-    assert 1 == client._parts.engine.malformed
+    assert 1 == client._parts.engine._requests.malformed
 
 
 def test_calls_from_many_threads(client):
@@ -524,227 +535,6 @@ def test_too_many_iterators_are_refused(client, monkeypatch):
 
 def test_too_many_requests_are_refused(client, relay, monkeypatch):
     relay.mute.add("symbol")
-    monkeypatch.setattr("bridge.client.engine._OPEN_MAX", 0)
+    monkeypatch.setattr("bridge.client.requests._OPEN_MAX", 0)
     with pytest.raises(InvalidRequest, match="wait for their replies"):
         client.symbol("EURUSD")
-
-
-# --- the end
-
-
-def test_closing_ends_iterators_and_fails_calls_that_wait(relay):
-    relay.mute.add("symbol")
-    client = Client(relay.endpoint, timeout=DEADLINE_S)
-    client.connect()
-    stream = client.ticks("EURUSD")
-    found, failed = [], []
-
-    def iterate():
-        found.extend(tick.seq for tick in stream)
-
-    def call():
-        with pytest.raises(InvalidRequest, match="closed") as caught:
-            client.symbol("EURUSD")
-        failed.append(caught.value.code)
-
-    threads = [threading.Thread(target=iterate), threading.Thread(target=call)]
-    for thread in threads:
-        thread.start()
-    relay.wait_for(lambda: relay.asked("symbol"))
-    client.close()
-    client.close()
-    for thread in threads:
-        thread.join(DEADLINE_S)
-        assert not thread.is_alive()
-
-    assert [5] == found
-    assert ["CLIENT_CLOSED"] == failed
-    with pytest.raises(InvalidRequest):
-        client.ticks("EURUSD")
-
-
-def test_the_same_end_from_asyncio(relay):
-    relay.mute.add("symbol")
-
-    async def main():
-        client = AsyncClient(relay.endpoint, timeout=DEADLINE_S)
-        await client.connect()
-        stream = client.ticks("EURUSD")
-        await anext(stream)
-        calls = [
-            asyncio.ensure_future(client.symbol("EURUSD")),
-            asyncio.ensure_future(anext(stream)),
-        ]
-        await asyncio.to_thread(relay.wait_for, lambda: relay.asked("symbol"))
-        await client.close()
-        await client.close()
-        results = await asyncio.gather(*calls, return_exceptions=True)
-        return [type(result) for result in results]
-
-    assert [InvalidRequest, StopAsyncIteration] == asyncio.run(main())
-
-
-def test_a_cancelled_call_leaves_the_client_usable(relay):
-    relay.mute.add("symbol")
-
-    async def main():
-        async with AsyncClient(relay.endpoint, timeout=DEADLINE_S) as client:
-            with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.1):
-                    await client.symbol("EURUSD")
-            stream = client.ticks("EURUSD")
-            await anext(stream)
-            with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.1):
-                    await anext(stream)
-            await asyncio.to_thread(relay.publish, EURUSD)
-            return (await anext(stream)).seq
-
-    assert 6 == asyncio.run(main())
-
-
-def test_a_busy_iterator_lets_other_tasks_run(relay):
-    async def main():
-        turns = 0
-
-        async def count():
-            nonlocal turns
-            while True:
-                turns += 1
-                await asyncio.sleep(0)
-
-        async with AsyncClient(relay.endpoint) as client, client.ticks("EURUSD") as stream:
-            await anext(stream)
-            # All of it is there: nothing below has to wait.
-            info = stream._handle.core.topics[0].info
-            stream._handle.mailbox.put([(info, tick_body(7, seq), None) for seq in range(5_000)])
-            task = asyncio.create_task(count())
-            for _ in range(5_000):
-                await anext(stream)
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-        return turns
-
-    assert asyncio.run(main()) >= 40
-
-
-def test_a_loop_that_is_closed_is_no_reason_to_fail(relay):
-    client = AsyncClient(relay.endpoint)
-
-    async def main():
-        stream = client.ticks("EURUSD")
-        await anext(stream)
-        task = asyncio.ensure_future(anext(stream))
-        await asyncio.sleep(0)
-        return stream, task
-
-    loop = asyncio.new_event_loop()
-    stream, task = loop.run_until_complete(main())
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        loop.run_until_complete(task)
-    loop.close()
-    relay.publish(EURUSD)
-
-    async def again():
-        found = (await anext(stream)).seq
-        await client.close()
-        return found
-
-    assert 6 == asyncio.run(again())
-
-
-@pytest.mark.parametrize("kind", [Client, AsyncClient])
-def test_a_client_that_is_dropped_warns_and_ends_its_thread(relay, kind):
-    client = kind(relay.endpoint)
-    if kind is Client:
-        client.connect()
-    else:
-        asyncio.run(client.connect())
-    thread = client._parts.engine._thread
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        del client
-        gc.collect()
-    thread.join(DEADLINE_S)
-
-    assert not thread.is_alive()
-    assert [ResourceWarning] == [warning.category for warning in caught]
-
-
-def test_an_iterator_keeps_its_client(relay):
-    stream = Client(relay.endpoint).ticks("EURUSD")
-    gc.collect()
-    relay.publish(EURUSD)
-
-    assert [5, 6] == seqs(stream, 2)
-    stream._client.close()
-
-
-def test_a_program_that_closes_nothing_ends_at_once_and_in_silence(relay):
-    program = (
-        "import sys; from bridge import Client\n"
-        "client = Client(sys.argv[1]); stream = client.ticks('EURUSD'); print(next(stream).seq)"
-    )
-    run = subprocess.run(
-        [sys.executable, "-c", program, relay.endpoint],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-        check=False,
-    )
-
-    assert (0, "5\n", "") == (run.returncode, run.stdout, run.stderr)
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-def test_a_forked_child_is_told_and_harms_nothing(client):
-    reader, writer = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # that is the point of the test
-        child = os.fork()
-    if child == 0:
-        try:
-            client.ping()
-        except InvalidRequest as error:
-            os.write(writer, error.code.encode())
-        client.close()
-        os._exit(0)
-    os.waitpid(child, 0)
-
-    assert b"FORKED" == os.read(reader, 100)
-    assert 1 == client.ping().bus_version
-    os.close(reader)
-    os.close(writer)
-
-
-def test_ctrl_c_during_a_call_leaves_the_client_usable(relay):
-    program = """
-import os, signal, sys, threading
-from bridge import Client
-client = Client(sys.argv[1], timeout=20)
-client.connect()
-stream = client.ticks("EURUSD")
-next(stream)
-def press():
-    # On Windows os.kill would end the process; raise_signal is as good as Ctrl-C there.
-    signal.raise_signal(signal.SIGINT) if os.name == "nt" else os.kill(os.getpid(), signal.SIGINT)
-threading.Timer(0.3, press).start()
-try:
-    next(stream)
-except KeyboardInterrupt:
-    print(client.ping().bus_version)
-client.close()
-"""
-    run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program, relay.endpoint],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-        check=False,
-    )
-
-    assert (0, "1\n", "") == (run.returncode, run.stdout, run.stderr)

@@ -22,6 +22,7 @@ from bridge.bus.bodies import read_epoch_seq
 from bridge.bus.topics import split_message
 from bridge.model.symbol import spec_for
 from bridge.relay.checkpoints import CheckpointFile
+from bridge.relay.clock import SystemClock
 from bridge.sim.feed import ReplayFeed
 from bridge.sim.market import Market
 from bridge.sim.runner import TerminalThread
@@ -316,7 +317,7 @@ def wait_for_checkpoint(relay: RelayProcess, seq: int) -> None:
     """
     Wait until a relay that starts now would know of this tick.
     """
-    file = CheckpointFile(relay.folder / "data")
+    file = CheckpointFile(relay.folder / "data", SystemClock())
     wait_until(lambda: any(stream.seq >= seq for stream in file.load().streams))
 
 

@@ -10,6 +10,7 @@ import zmq
 
 from bridge.bus.bodies import read_status
 from bridge.relay.checkpoints import CheckpointFile
+from bridge.relay.clock import SystemClock
 from bridge.sim.runner import TerminalThread
 from tests.support.relay import RelayProcess, RelayThread, Requester, make_settings, port_of
 from tests.support.subscriber import Reader, Subscriber, digest_of
@@ -60,7 +61,7 @@ def noted(relay):
     path = relay.folder / "data"
     deadline = time.monotonic() + 20.0
     while True:
-        files = CheckpointFile(path)
+        files = CheckpointFile(path, SystemClock())
         saved = files.load().streams
         files.close(None)
         if saved:

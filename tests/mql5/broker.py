@@ -10,13 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from bridge.model.enums import MqlError
+from bridge.model.enums import MqlError, OrderType
 from bridge.model.symbol import SymbolSpec
+from bridge.sim.exchange import Exchange
 from bridge.sim.history import CopyTicksResult
 from bridge.sim.market import Market
 from bridge.sim.terminal import ALL_PERMISSIONS, Account
 from bridge.wire.spec import Permission
 from tests.mql5 import manifest
+from tests.mql5.broker_trade import Answer, TradeFunctions
 from tests.mql5.link import Call, Reader, Writer, pack_ticks
 
 __all__ = ["Answer", "BookLevel", "Broker"]
@@ -60,16 +62,6 @@ _PRICES: Final = ("bid", "ask", "last", "volume_real", "volume", "time", "time_m
 _NO_VALUE: Final = (0, 0.0, "")
 
 
-class Answer(NamedTuple):
-    """
-    ``error`` is _LastError (0 for none), ``blocked_ms`` how long MQL5 would have waited.
-    """
-
-    payload: bytes = b""
-    error: int = 0
-    blocked_ms: int = 0
-
-
 class BookLevel(NamedTuple):
     """
     One level of an order book; ``type``: 1 sell, 2 buy.
@@ -94,6 +86,8 @@ class Broker:
         read_msc: time of the newest tick that a program has got of each symbol by CopyTicks.
         read: number of ticks that CopyTicks has returned.
         calls: how often each function was called.
+        exchange: where the account trades; without one no program can.
+        clock: the time on the exchange's clock.
     """
 
     market: Market
@@ -105,9 +99,12 @@ class Broker:
     read_msc: dict[str, int] = field(default_factory=dict)
     read: int = 0
     calls: dict[str, int] = field(default_factory=dict)
+    exchange: Exchange | None = None
+    clock: Callable[[], int] = lambda: 0
 
     def __post_init__(self) -> None:
         self._names = _names_of_properties()
+        self.trade = TradeFunctions(self.exchange, self.clock, lambda: self.permissions)
         self._answers: dict[Call, Callable[[Reader], Answer]] = {
             Call.COPY_TICKS: self._copy_ticks,
             Call.COPY_TICKS_RANGE: self._copy_ticks_range,
@@ -125,6 +122,9 @@ class Broker:
             Call.TERMINAL_INFO: self._terminal_info,
             Call.MQL_INFO: self._mql_info,
             Call.TIME_LAST: self._time_last,
+            Call.TIME_SERVER: self._time_server,
+            Call.MARGIN_RATE: self._margin_rate,
+            **self.trade.answers,
         }
 
     def answer(self, question: bytes) -> Answer:
@@ -137,6 +137,25 @@ class Broker:
         call = Call(question[0])
         self.calls[call.name] = self.calls.get(call.name, 0) + 1
         return self._answers[call](Reader(question[1:]))
+
+    def allows(self, flag: Permission) -> bool:
+        """
+        Tell whether a flag is set when the broker has had its say.
+        """
+        allowed = bool(self.permissions & flag)
+        if not allowed or self.exchange is None:
+            return allowed
+        rules = self.exchange.rules
+        match flag:
+            case Permission.TERMINAL_CONNECTED:
+                return rules.connected
+            case Permission.TERMINAL_TRADE_ALLOWED:
+                return not rules.client_disables_at
+            case Permission.ACCOUNT_TRADE_ALLOWED:
+                return not rules.trade_disabled and self.exchange.account().trade_allowed
+            case Permission.ACCOUNT_TRADE_EXPERT:
+                return not rules.server_disables_at and self.exchange.account().trade_expert
+        return True
 
     # --- ticks -----------------------------------------------------------------------------
 
@@ -173,6 +192,10 @@ class Broker:
     def _time_last(self, _: Reader) -> Answer:
         return Answer(struct.pack("<q", self.market.time_current_msc()))
 
+    def _time_server(self, _: Reader) -> Answer:
+        assert self.exchange is not None
+        return Answer(struct.pack("<q", self.exchange.server_time_msc(self.clock())))
+
     # --- symbols ---------------------------------------------------------------------------
 
     def _symbols(self, selected: int) -> list[str]:
@@ -200,7 +223,7 @@ class Broker:
 
     def _symbol_synchronized(self, fields: Reader) -> Answer:
         known = fields.text() in self.market.specs
-        synchronized = known and bool(self.permissions & Permission.TERMINAL_CONNECTED)
+        synchronized = known and self.allows(Permission.TERMINAL_CONNECTED)
         return Answer(bytes([synchronized]), 0 if known else MqlError.MARKET_UNKNOWN_SYMBOL)
 
     def _symbol_select(self, fields: Reader) -> Answer:
@@ -238,6 +261,19 @@ class Broker:
                 return round((tick.tick.ask - tick.tick.bid) / spec.point)
             return getattr(tick.tick, short)
         return getattr(spec, short, None)
+
+    def _margin_rate(self, fields: Reader) -> Answer:
+        symbol = fields.text()
+        (order_type,) = fields.unpack("i")
+        if symbol not in self.market.specs:
+            return Answer(error=MqlError.MARKET_UNKNOWN_SYMBOL)
+        if self.exchange is None:
+            return Answer(struct.pack("<dd", 1.0, 1.0))
+        ratios = self.exchange.rules.ratios_of(symbol)
+        ratio = ratios.pending
+        if order_type <= OrderType.SELL:
+            ratio = ratios.buy if order_type == OrderType.BUY else ratios.sell
+        return Answer(struct.pack("<dd", ratio, ratio))
 
     # --- books -----------------------------------------------------------------------------
 
@@ -284,14 +320,25 @@ class Broker:
         if name in self.properties:
             return _value(kind, self.properties[name])
         if name in _PERMISSIONS:
-            return _value(kind, int(bool(self.permissions & _PERMISSIONS[name])))
+            return _value(kind, int(self.allows(_PERMISSIONS[name])))
         if name == "MQL_PROGRAM_TYPE":
             return _value(kind, manifest.load().enums["ENUM_PROGRAM_TYPE"]["PROGRAM_EXPERT"])
         if group == "ACCOUNT":
-            mine = getattr(self.account, name.removeprefix("ACCOUNT_").lower(), None)
+            short = name.removeprefix("ACCOUNT_").lower()
+            mine = getattr(self.account, short, None)
+            if mine is None and self.exchange is not None:
+                mine = self._of_exchange(self.exchange, short)
             if mine is not None:
                 return _value(kind, mine)
         return _value(kind, usual.get(name))
+
+    @staticmethod
+    def _of_exchange(exchange: Exchange, short: str) -> Any:
+        if short == "hedge_allowed":
+            return not exchange.rules.hedge_prohibited
+        if short == "limit_orders" and exchange.rules.max_orders:
+            return exchange.rules.max_orders
+        return getattr(exchange.account(), short, None)
 
 
 def _names_of_properties() -> dict[tuple[str, int, int], str]:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import socket
 import struct
 import subprocess
@@ -30,12 +31,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Protocol, Self
 
+from bridge.model.enums import AccountMarginMode, AccountTradeMode
 from bridge.model.tick import MqlTick
+from bridge.sim.exchange import Exchange
 from bridge.sim.market import Market
 from bridge.sim.terminal import Account
 from bridge.wire.spec import Permission
 from tests.mql5.broker import Answer, Broker
 from tests.mql5.link import EventKind, Link, LinkEnded, Reader, Why, Writer
+from tests.mql5.power import lose_power
 
 __all__ = ["NEVER_US", "EaProcess", "ExitCode", "Line", "Peer", "ProgramFailed"]
 
@@ -43,7 +47,11 @@ __all__ = ["NEVER_US", "EaProcess", "ExitCode", "Line", "Peer", "ProgramFailed"]
 WITHIN_S: Final = 30.0
 NEVER_US: Final = 2**63 - 1
 _LOOK_AGAIN_S: Final = 0.01
+_SOON_S: Final = 0.0005
 _LINES_MAX: Final = 200_000
+#: What the runtime's virtual clocks show at their start.
+_UTC_MS: Final = 1_704_153_600_000
+_UPTIME_MS: Final = 1_000_000_000
 
 
 class ExitCode:
@@ -102,31 +110,43 @@ class EaProcess:
 
     Args:
         binary: what ``tests.mql5.building`` made.
-        market: its symbols and ticks; change it only with ``lock`` held, or by ``quote``.
-        account: who is logged on.
+        market: its symbols and ticks; change it only with ``lock`` held, or by ``quote``. With an
+            exchange it is the exchange's.
+        account: who is logged on; with an exchange it is the exchange's.
+        exchange: where the account trades. Ticks and time advance it; use it with ``lock`` held.
         inputs: values of the program's inputs, by name.
         options: of the runtime, by name (``socket_mode``, ``timer_floor_ms`` ...).
         clock: ``real`` or ``virtual``.
         folder: holds MQL5/Files and what goes to standard error; kept, unless it is made here.
         symbol: the chart's.
         lock: guards market and broker; another one only if the market has other users.
+        now_us: when the program starts, on the exchange's and the virtual clock, so that several
+            lives have one time line. The program's own clock begins at 0. Without it, it starts
+            when the exchange was last used.
     """
 
     def __init__(
         self,
         binary: Path,
         *,
-        market: Market,
-        account: Account,
+        market: Market | None = None,
+        account: Account | None = None,
+        exchange: Exchange | None = None,
         inputs: Mapping[str, object] | None = None,
         options: Mapping[str, object] | None = None,
         clock: str = "real",
         folder: Path | None = None,
         symbol: str | None = None,
         lock: threading.RLock | None = None,
+        now_us: int | None = None,
     ) -> None:
+        if exchange is not None:
+            market, account = exchange.market, account or _account_of(exchange)
+        if market is None or account is None:
+            raise ValueError("expected an exchange, or a market and an account")
         self.lock = lock or threading.RLock()
-        self.broker = Broker(market, account)
+        self.exchange = exchange
+        self.broker = Broker(market, account, exchange=exchange, clock=self._exchange_us)
         #: everything that the program said, and what happened to it (``event`` is its name)
         self.journal: list[Line] = []
         self.events: list[dict[str, Any]] = []
@@ -137,16 +157,21 @@ class EaProcess:
         #: the process's, once it has ended; negative for a signal
         self.exit_code: int | None = None
         #: time of the virtual clock
-        self.now_us = 0
+        self.now_us = now_us or 0
+        if now_us is None and exchange is not None:
+            self.now_us = exchange.now_us
+        self._began_us = self.now_us
         self.peers: list[Peer] = []
         #: called with each line and event as it comes, in the thread that serves
         self.on_event: Callable[[dict[str, Any]], None] = lambda _: None
         self._binary = binary
         self._virtual = clock == "virtual"
+        self.broker.trade.keeps_lists = self._virtual
         self._symbol = symbol or next(iter(market.specs), "EURUSD")
         self._inputs = {name: _text(value) for name, value in (inputs or {}).items()}
         self._options = {name: _text(value) for name, value in (options or {}).items()}
         self._options |= {"clock": clock, "symbol": self._symbol}
+        self._options |= self._options_of_time()
         self._given_folder = folder
         self._changed = threading.Condition(self.lock)
         self._send_lock = threading.Lock()
@@ -157,6 +182,8 @@ class EaProcess:
         self._process: subprocess.Popen[bytes]
         self._link: Link
         self._thread: threading.Thread | None = None
+        self._exchange_thread: threading.Thread | None = None
+        self._began_monotonic_us = 0
 
     # --- its life --------------------------------------------------------------------------
 
@@ -202,12 +229,23 @@ class EaProcess:
                 )
             stack.callback(self._end_process)
             self._exit = stack.pop_all()
+        self._began_monotonic_us = time.monotonic_ns() // 1000
+        # What happened before is not told to a program that was not there.
+        self.broker.trade.forget()
         if self._virtual:
             ours.settimeout(WITHIN_S)
-            self._run_until(0)
-        else:
-            self._thread = threading.Thread(target=self._serve, name="mql5 host", daemon=True)
-            self._thread.start()
+            self._run_until(self.now_us)
+            return
+        self._thread = threading.Thread(target=self._serve, name="mql5 host", daemon=True)
+        self._thread.start()
+        if self.exchange is not None:
+            self._exchange_thread = threading.Thread(
+                target=self._drive_exchange,
+                args=(self.exchange,),
+                name="mql5 exchange",
+                daemon=True,
+            )
+            self._exchange_thread.start()
 
     def wait_until_initialized(self) -> Self:
         """
@@ -236,10 +274,22 @@ class EaProcess:
         """
         self._process.kill()
         self._process.wait(WITHIN_S)
+        if self.exit_code is not None:
+            return
         if self._virtual:
             self._ended()
         else:
             self.wait_for(lambda: self.exit_code is not None)
+
+    def power_loss(self, rng: random.Random) -> list[str]:
+        """
+        ``kill``, and the disk keeps of the databases only what was synced, and perhaps pieces of
+        the rest. Needs the option ``losing_disk``; the process may be dead already.
+
+        Return what became of files with something pending, for the story of a failing test.
+        """
+        self.kill()
+        return lose_power(Path(self._options["data"]), rng)
 
     @property
     def running(self) -> bool:
@@ -320,6 +370,7 @@ class EaProcess:
         """
         with self.lock:
             self.broker.market.history.extend(symbol, ticks)
+            self._run_exchange()
         for _ in ticks:
             self.tick(symbol)
 
@@ -376,10 +427,11 @@ class EaProcess:
 
     def disconnect_trade_server(self) -> None:
         """
-        Let the terminal lose its trade server.
+        Let the terminal lose its trade server. The broker goes on trading.
         """
         with self.lock:
             self.broker.permissions &= ~Permission.TERMINAL_CONNECTED
+            self._connect_exchange(False)
 
     def reconnect_trade_server(self) -> None:
         """
@@ -387,6 +439,14 @@ class EaProcess:
         """
         with self.lock:
             self.broker.permissions |= Permission.TERMINAL_CONNECTED
+            self._connect_exchange(True)
+
+    def deal_out(self) -> None:
+        """
+        Let the broker do what is due, and tell the program of it; the virtual clock stands.
+        """
+        with self.lock:
+            self._run_exchange()
 
     def ask_to_end(self, reason: int = 1) -> None:
         """
@@ -456,7 +516,11 @@ class EaProcess:
         waits_us = NEVER_US if self._waits is None else self._waits[0]
         # A peer had its turn at this very time: it is not asked again before the next one.
         later_us = self.now_us + 1
-        return min([waits_us, *(max(peer.next_deadline(), later_us) for peer in self.peers)])
+        times = [waits_us, *(max(peer.next_deadline(), later_us) for peer in self.peers)]
+        due_us = None if self.exchange is None else self.exchange.next_deadline()
+        if due_us is not None and due_us > self.now_us:
+            times.append(due_us)
+        return min(times)
 
     def _run_until(self, until_us: int) -> None:
         # Serves the program until it waits for a later time; the wait stays open.
@@ -469,18 +533,65 @@ class EaProcess:
                 except TimeoutError:
                     raise ProgramFailed(self._story("it neither waits nor ends")) from None
                 continue
+            self.broker.trade.look_again()
+            self._run_exchange()
             delivered = [peer.run(self.now_us) for peer in self.peers]
             if not (self._news or any(delivered)):
                 # Never back: a peer may be late.
                 next_us = max(self.now_us, self._next_us())
                 if next_us > until_us:
                     self.now_us = until_us
+                    if self._run_exchange():
+                        continue
                     return
                 self.now_us = next_us
                 if next_us < self._waits[0]:
                     continue
             self._waits, self._news = None, False
-            self._answer(Answer(struct.pack("<q", self.now_us)))
+            self._answer(Answer(struct.pack("<q", self.now_us - self._began_us)))
+
+    # --- inside: the exchange ----------------------------------------------------------------------
+
+    def _exchange_us(self) -> int:
+        # The time on the exchange's clock.
+        if self._virtual:
+            return self.now_us
+        return self._began_us + time.monotonic_ns() // 1000 - self._began_monotonic_us
+
+    def _options_of_time(self) -> dict[str, str]:
+        told = {} if self.exchange is None else {"server_time": "asked"}
+        if self._virtual and self._began_us:
+            for name, at_zero in (("start_utc_ms", _UTC_MS), ("start_uptime_ms", _UPTIME_MS)):
+                told[name] = str(int(self._options.get(name, at_zero)) + self._began_us // 1000)
+        return told
+
+    def _run_exchange(self) -> bool:
+        # Returns whether the program was told something.
+        if self.exchange is None:
+            return False
+        self.broker.trade.advance()
+        return self._tell_transactions()
+
+    def _tell_transactions(self) -> bool:
+        heard = self.broker.trade.transactions()
+        for one in heard:
+            self.transaction(one)
+        if heard:
+            self.trade()
+        return bool(heard)
+
+    def _drive_exchange(self, exchange: Exchange) -> None:
+        while self.exit_code is None:
+            with self._changed:
+                self._run_exchange()
+                due_us = exchange.next_deadline()
+                left_s = 1.0 if due_us is None else (due_us - self._exchange_us()) / 1e6
+                self._changed.wait(min(max(left_s, _SOON_S), _LOOK_AGAIN_S))
+
+    def _connect_exchange(self, connected: bool) -> None:
+        if self.exchange is not None:
+            self.exchange.rules = replace(self.exchange.rules, connected=connected)
+            self._run_exchange()
 
     # --- inside: serving ---------------------------------------------------------------------------
 
@@ -496,10 +607,13 @@ class EaProcess:
         if kind == "Q":
             with self.lock:
                 answer = self.broker.answer(body)
+                if body[0] in self.broker.trade.answers:
+                    self._tell_transactions()
                 self._changed.notify_all()
             self._answer(answer)
         elif kind == "W":
             _, until_us, why = Reader(body).unpack("qqB")
+            until_us = min(NEVER_US, until_us + self._began_us)
             self._waits = (until_us, Why(why))
         else:
             self._note(json.loads(body.decode(errors="replace")))
@@ -552,6 +666,8 @@ class EaProcess:
             self._thread.join(WITHIN_S)
         if self.exit_code is None:
             self.exit_code = self._process.returncode
+        if self._exchange_thread is not None:
+            self._exchange_thread.join(WITHIN_S)
 
     def _story(self, what: str) -> str:
         lines = "\n".join(f"  {line.us} {line.kind}: {line.text}" for line in self.journal[-40:])
@@ -560,6 +676,19 @@ class EaProcess:
             f"{what}; exit code {self.exit_code}, waits {self._waits}, now {self.now_us} us,\n"
             f"calls {self.broker.calls}\n{events}\n{lines}\n{self.crash}"
         )
+
+
+def _account_of(exchange: Exchange) -> Account:
+    account = exchange.account()
+    return Account(
+        login=account.login,
+        server=account.server,
+        company=account.company,
+        currency=account.currency,
+        leverage=account.leverage,
+        margin_mode=AccountMarginMode(account.margin_mode),
+        trade_mode=AccountTradeMode(account.trade_mode),
+    )
 
 
 def _text(value: object) -> str:

@@ -20,8 +20,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from bridge.cli.market import server_time_msc, synthetic_market
+from bridge.model.enums import AccountMarginMode
 from bridge.model.symbol import spec_for
 from bridge.model.tick import MqlTick
+from bridge.sim.account import BALANCE, account_record
+from bridge.sim.brokerfile import KeptExchange
+from bridge.sim.exchange import Exchange
+from bridge.sim.exchange_rules import BrokerRules
 from bridge.sim.feed import Feed, ReplayFeed, SyntheticFeed
 from bridge.sim.market import Market
 from bridge.sim.terminal import Account
@@ -72,6 +77,20 @@ def parser() -> argparse.ArgumentParser:
         "--speed", default="1", help="how many times as fast as the market, or max [default: 1]"
     )
     made.add_argument(
+        "--trade", action="store_true",
+        help="give the account to a simulated broker; without it no program can trade",
+    )  # fmt: skip
+    made.add_argument("--balance", type=float, default=BALANCE, help="of a new account")
+    made.add_argument("--netting", action="store_true", help="one position for a symbol")
+    made.add_argument(
+        "--broker", type=Path, metavar="FILE",
+        help="keep the broker's books there, so that they outlive the terminal",
+    )  # fmt: skip
+    made.add_argument(
+        "--rule", action="append", default=[], metavar="NAME=JSON",
+        help="how the broker behaves, a field of BrokerRules: reply_ms=[10,50]",
+    )  # fmt: skip
+    made.add_argument(
         "--linger", type=float, default=2.0, metavar="S",
         help="how long the program may go on when it has read the last tick",
     )  # fmt: skip
@@ -94,10 +113,22 @@ def main(words: Sequence[str]) -> int:
     stdin.start()
     _tell({"event": "building"})
     program = building.build(arguments.source, mode=arguments.mode)
+    account = Account(
+        login=arguments.login,
+        server=arguments.server,
+        margin_mode=(
+            AccountMarginMode.RETAIL_NETTING
+            if arguments.netting
+            else AccountMarginMode.RETAIL_HEDGING
+        ),
+    )
+    now_us = time.monotonic_ns() // 1000
     ea = EaProcess(
         program,
         market=market,
-        account=Account(login=arguments.login, server=arguments.server),
+        account=account,
+        exchange=_exchange(arguments, market, account, now_us) if arguments.trade else None,
+        now_us=now_us,
         inputs=_inputs(arguments),
         options=dict(_pair(text) for text in arguments.option),
         folder=arguments.data,
@@ -117,6 +148,31 @@ def main(words: Sequence[str]) -> int:
         code = code or 1
     _tell({"event": "ended", "code": code, "text": error})
     return code
+
+
+def _exchange(
+    arguments: argparse.Namespace, market: Market, account: Account, now_us: int
+) -> Exchange:
+    # The server's clock is that of `bridge sim`; it does not wait for ticks.
+    how: dict[str, Any] = {
+        "account": account_record(account, arguments.balance),
+        "seed": arguments.seed,
+        "rules": BrokerRules(**_rules(arguments.rule)),
+        "server_clock_offset_us": server_time_msc() * 1000 - now_us,
+    }
+    if arguments.broker is None:
+        return Exchange(market, **how)
+    return KeptExchange.open(arguments.broker, market, now_us=now_us, **how)
+
+
+def _rules(texts: Sequence[str]) -> dict[str, Any]:
+    rules = {}
+    for name, text in map(_pair, texts):
+        value = json.loads(text)
+        if name in {"market_closed", "no_quotes"}:
+            value = frozenset(value)
+        rules[name] = tuple(value) if isinstance(value, list) else value
+    return rules
 
 
 def _feed(

@@ -22,6 +22,7 @@ from tests.mql5 import building
 from tests.mql5.host import EaProcess
 from tests.mql5.scenarios.expert import why_not
 from tests.mql5.scenarios.world import ACCOUNT
+from tests.support import collector_bench
 
 pytestmark = [
     pytest.mark.skipif(bool(why_not()), reason=why_not()),
@@ -42,18 +43,18 @@ NEW, BEGIN, END, REWIND, ACKNOWLEDGED, POLL, TAKE, OUTAGE_BEGAN, OUTAGE_ENDED = 
 OFFSET, WANTS_BLOCKING = 10, 11
 
 
-def load_model():
+def load_model(name):
     """
     Return a copy of the Python collector's tests: other tests must not see what is changed in it.
     """
-    path = ROOT / "tests" / "unit" / "sim" / "test_collector.py"
-    spec = importlib.util.spec_from_file_location("tests_of_the_collector", path)
+    path = ROOT / "tests" / "unit" / "sim" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"{name}_of_the_ea", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-model = load_model()
+models = [load_model(name) for name in ("test_collector", "test_collector_resumption")]
 
 
 class Program:
@@ -186,7 +187,7 @@ def program(tmp_path_factory):
     )
     with process, pytest.MonkeyPatch.context() as patch:
         patch.setattr(MqlCollector, "program", Program(process))
-        patch.setattr(model, "TickCollector", MqlCollector)
+        patch.setattr(collector_bench, "TickCollector", MqlCollector)
         yield process
         code = process.deinit()
 
@@ -198,8 +199,10 @@ def of_the_model():
     Return the model's tests that are true of every collector; examples cost more here.
     """
     found = {}
-    for name, test in vars(model).items():
+    tests = [item for model in models for item in vars(model).items()]
+    for name, test in tests:
         if name.startswith("test_") and name not in NOT_OF_THE_EA:
+            assert name not in found
             if hasattr(test, "hypothesis"):
                 test = settings(  # noqa: PLW2901  # the same test with other settings
                     max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck)

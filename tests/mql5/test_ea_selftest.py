@@ -57,8 +57,9 @@ def test_everything_passes(said):
 def test_a_database_that_is_not_durable_fails(said):
     lines = said(sqlite="pragma_refused")
 
-    failed = [line for line in lines if line.startswith("FAIL")]
-    assert 1 >= len(failed)
+    # How fast it hashes is another matter, and asked of a machine with other work.
+    failed = [line for line in lines if line.startswith("FAIL") and "within" not in line]
+    assert 2 == len(failed)
     assert all("durable" in line for line in failed)
 
 

@@ -74,7 +74,7 @@ def value_of(text, name):
 
 
 def database(tmp_path, alias="demo"):
-    return tmp_path / "MQL5" / "Files" / "Bridge" / f"{alias}-77.sqlite"
+    return tmp_path / "MQL5" / "Files" / "Bridge" / f"{alias}-77-Demo-Server.sqlite"
 
 
 def test_an_identity_is_kept_over_restarts(run, tmp_path):
@@ -82,12 +82,12 @@ def test_an_identity_is_kept_over_restarts(run, tmp_path):
     second = run("identity", Connections=1, Epoch=4)
 
     assert value_of(first, "incarnation") == value_of(second, "incarnation")
-    assert "connection true 3" in first
-    assert "connection true 4" in second
+    last = int(re.findall(r"connection true (\d+)", first)[-1])
+    assert f"connection true {last + 1}" in second
     assert "epoch true 9" in second
     with sqlite3.connect(database(tmp_path)) as connection:
         rows = connection.execute("SELECT connection_counter, relay_epoch_seen FROM identity")
-        assert [(4, 9)] == rows.fetchall()
+        assert [(last + 1, 9)] == rows.fetchall()
     connection.close()
 
 
@@ -103,10 +103,22 @@ def test_a_file_is_named_by_what_file_systems_take(run, tmp_path):
     assert database(tmp_path, "a_b___c").exists()
 
 
+def test_each_server_has_its_own_file(run, tmp_path):
+    """
+    Two brokers may have an account of the same number; two names may look the same to a disk.
+    """
+    servers = ("Demo-Server", "Demo Server", "Demo_Server", "Демо", "Live")
+    incarnations = {value_of(run("identity", Server=server), "incarnation") for server in servers}
+
+    assert len(servers) == len(incarnations)
+    assert len(servers) == len(list(database(tmp_path).parent.glob("demo-77-*.sqlite")))
+
+
 def test_the_nonce_is_the_hash_of_the_specification(run):
     text = run("identity")
 
-    data = bytes([1]) * 32 + struct.pack("<QqQ", 1, -5, 77)
+    counter = int(value_of(text, "connection true"))
+    data = bytes([1]) * 32 + struct.pack("<QqQ", counter, -5, 77)
     assert hashlib.sha256(data).hexdigest() == value_of(text, "nonce")
 
 
@@ -139,17 +151,21 @@ def test_a_database_that_fails_is_one_sentence_and_no_logon(run, mode, advice):
     assert "connection" not in text
 
 
-@pytest.mark.parametrize(("mode", "after"), [("busy", 2), ("full", 2), ("ioerr", 9)])
+@pytest.mark.parametrize(
+    ("mode", "after"),
+    [("busy", 1), ("busy", 4), ("full", 2), ("ioerr", 19), ("ioerr", 21), ("ioerr", 26)],
+)
 def test_a_counter_that_cannot_be_committed_is_not_used(run, mode, after):
     """
     The statements before it, so many of which could fail, do not.
     """
-    run("identity", Connections=2)
+    last = re.findall(r"connection true (\d+)", run("identity", Connections=2))[-1]
 
     text = run("identity", options={"sqlite": mode, "sqlite_after": after})
 
     assert "open true" in text
-    assert "connection false 2 the file" in text
+    assert f"connection false {last} the file" in text
+    assert {"busy": "another program", "full": "full", "ioerr": "5610"}[mode] in text
 
 
 def test_a_file_that_is_no_database_is_told(run, tmp_path):

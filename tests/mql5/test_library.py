@@ -19,7 +19,10 @@ RUNTIME = Path(__file__).parent / "runtime"
 MAIN = RUNTIME / "selftest_library.cpp"
 SELF_TESTS = sorted(RUNTIME.glob("selftest_library_*.cpp"))
 #: What the library stands on; clock, journal and end of the process are the self test's own.
-NEEDED = [RUNTIME / name for name in ("language.cpp", "language_text.cpp", "options.cpp")]
+NEEDED = [
+    RUNTIME / name
+    for name in ("failpoints.cpp", "language.cpp", "language_text.cpp", "options.cpp")
+]
 NAMES = [
     name
     for path in SELF_TESTS

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from typing import Any
 
 from bridge.bus.bodies import read_status
 from bridge.bus.topics import split_message
 from bridge.config import Key, Settings, TerminalSettings, TickSettings
-from bridge.relay.clock import now_us
+from bridge.relay.clock import Clock, SystemClock
+from bridge.relay.links import Links
 from bridge.relay.publisher import Publisher
 from bridge.relay.registry import Terminals
 from bridge.relay.rings import RingBudget
@@ -117,7 +119,17 @@ class Bench:
     Terminals with a recording publisher.
     """
 
-    def __init__(self, tmp_path, aliases=("demo",), ticks=None, limits=None, **pins):
+    def __init__(
+        self,
+        tmp_path,
+        aliases=("demo",),
+        ticks=None,
+        limits=None,
+        *,
+        clock: Clock | None = None,
+        **pins,
+    ):
+        self.clock = SystemClock() if clock is None else clock
         file = tmp_path / "key"
         self.settings = Settings(
             ticks=TickSettings(**(ticks or {})), **({"limits": limits} if limits else {})
@@ -137,6 +149,7 @@ class Bench:
                     RingBudget(10_000_000),
                     self._mint,
                     self._checkpoint,
+                    self.clock,
                 )
                 for alias in aliases
             }
@@ -148,6 +161,19 @@ class Bench:
 
     def _checkpoint(self):
         self.checkpoints += 1
+
+    def make_links(self, epoch=7, program="relay") -> Links:
+        """
+        Return links to these terminals.
+        """
+        return Links(
+            self.terminals,
+            self.settings,
+            epoch,
+            program,
+            clock=self.clock,
+            random_bytes=secrets.token_bytes,
+        )
 
     def terminal(self, alias="demo"):
         return self.terminals.get(alias)
@@ -181,7 +207,7 @@ class Bench:
             "digits": 5,
             "point": 1e-5,
         }
-        self.terminal().receive(Stream(**{**values, **fields}), now_us())
+        self.terminal().receive(Stream(**{**values, **fields}), self.clock.now_us())
 
 
 def run_of(epoch, first, length, symbol_id=1, seq=9, flags=0):

@@ -10,6 +10,7 @@ from bridge.model.enums import (
     OrderType,
     OrderTypeFilling,
     SymbolTradeExecution,
+    SymbolTradeMode,
     TradeRequestActions,
 )
 from bridge.model.symbol import SymbolSpec, spec_for
@@ -19,12 +20,22 @@ from bridge.sim.exchange import Exchange
 from bridge.sim.exchange_rules import BrokerRules
 from bridge.sim.market import Market
 
-__all__ = ["MS", "NETTING", "START_MSC", "ExchangeBench", "instant"]
+__all__ = [
+    "BUY",
+    "MS",
+    "NETTING",
+    "START_MSC",
+    "ExchangeBench",
+    "instant",
+    "netting",
+    "with_mode",
+]
 
 MS = 1_000
 NETTING = AccountMarginMode.RETAIL_NETTING
 #: Wednesday, 2024-01-10, 10:00 on the server's clock.
 START_MSC = 1_704_880_800_000
+BUY = TradeRequest(action=TradeRequestActions.DEAL, symbol="EURUSD", volume=1.0, type=OrderType.BUY)
 _SYMBOLS = ("EURUSD", "GBPUSD", "USDJPY", "EURJPY", "XAUUSD", "ES")
 _PRICES = {
     "EURUSD": (1.1, 1.1001),
@@ -41,6 +52,20 @@ def instant(name: str = "EURUSD", **fields: Any) -> SymbolSpec:
     Return a symbol of instant execution.
     """
     return dataclasses.replace(spec_for(name), trade_exemode=SymbolTradeExecution.INSTANT, **fields)
+
+
+def with_mode(mode: SymbolTradeMode) -> SymbolSpec:
+    """
+    Return EURUSD as it is in a trade mode.
+    """
+    return dataclasses.replace(spec_for("EURUSD"), trade_mode=mode)
+
+
+def netting(**rules: Any) -> ExchangeBench:
+    """
+    Return the bench with a netting account.
+    """
+    return ExchangeBench(account={"margin_mode": NETTING}, **rules)
 
 
 class ExchangeBench:

@@ -35,6 +35,7 @@ from bridge.config import (
 from bridge.config.keys import write_key
 from bridge.relay.app import Endpoints, Relay
 from bridge.relay.checkpoints import CheckpointFile
+from bridge.relay.clock import SystemClock
 
 ANY = "tcp://127.0.0.1:0"
 DEADLINE_S = 20.0
@@ -234,7 +235,7 @@ class RelayProcess:
         """
         Return the symbols whose streams a new relay would go on with.
         """
-        files = CheckpointFile(self.folder / "data")
+        files = CheckpointFile(self.folder / "data", SystemClock())
         try:
             return {stream.symbol for stream in files.load().streams}
         finally:

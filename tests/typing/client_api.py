@@ -15,6 +15,8 @@ from bridge import (
     OrderInfo,
     OrderRejected,
     OrderResult,
+    OrderStatus,
+    OrderStep,
     OrderUnknown,
     PositionInfo,
     RequestError,
@@ -121,8 +123,9 @@ def orders(mt: Client) -> str:
     mt.order_cancel(5, client_order_id="8")
     mt.close_all(symbol="EURUSD", orders=True, client_order_id="9")
     assert_type(mt.order_check(1, type=0, symbol="EURUSD", volume=0.1), CheckResult)
-    assert_type(mt.order_status("run-17"), OrderResult)
-    assert_type(mt.order_status(command_id="me/run-17"), OrderResult)
+    assert_type(mt.order_status("run-17"), OrderStatus)
+    assert_type(mt.order_status(command_id="me/run-17"), OrderStatus)
+    assert_type(mt.order_status("run-17").life, tuple[OrderStep, ...])
     assert_type(mt.positions("EURUSD", magic=7), list[PositionInfo])
     assert_type(mt.orders(ticket=5), list[OrderInfo])
     assert_type(mt.account().demo, bool)

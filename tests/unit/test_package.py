@@ -26,6 +26,8 @@ def test_every_exception_and_the_promised_names_are_exported():
         "DealInfo",
         "OrderInfo",
         "OrderResult",
+        "OrderStatus",
+        "OrderStep",
         "PositionInfo",
         "TradeEvent",
         "__version__",

@@ -14,6 +14,7 @@
 
 input string InpWhat="identity";     // identity, echo, log or backoff
 input string InpAlias="demo";        // alias
+input string InpServer="Demo-Server"; // trade server
 input string InpEpoch="0";           // relay_epoch to remember
 input int    InpConnections=1;          // how many connections to count
 input string InpHost="127.0.0.1";     // where to connect to
@@ -29,7 +30,7 @@ void TryIdentity(void)
    if(ArrayResize(key,WIRE_KEY_SIZE)!=WIRE_KEY_SIZE)
       return;
    ArrayInitialize(key,1);
-   bool opened=identity.Open(InpAlias,77,key);
+   bool opened=identity.Open(InpAlias,77,InpServer,key);
    Print("open ",opened," ",identity.Problem());
    Print("durable ",identity.Durable()," ",identity.DurabilityProblem());
    if(!opened)

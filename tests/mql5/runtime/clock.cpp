@@ -90,12 +90,15 @@ long long utc_ms() {
 }
 
 long long uptime_ms() {
-    return is_virtual ? VIRTUAL_UPTIME_MS + clock_us() / 1000 : read_us(CLOCK_BOOTTIME) / 1000;
+    return is_virtual ? option_integer("start_uptime_ms", VIRTUAL_UPTIME_MS) + clock_us() / 1000
+                      : read_us(CLOCK_BOOTTIME) / 1000;
 }
 
 long long local_offset_s() { return option_integer("local_offset_s", 0); }
 long long server_offset_s() { return option_integer("server_offset_s", 7200); }
 long long server_last_msc() { return ask(Call::TIME_LAST, Writer()).body.i64(); }
+bool server_is_asked() { return option("server_time") == "asked"; }
+long long server_now_msc() { return ask(Call::TIME_SERVER, Writer()).body.i64(); }
 bool clock_is_virtual() { return is_virtual; }
 
 bool wait_until(long long until_us, Why why, int fd, short events) {

@@ -16,6 +16,9 @@ long long local_offset_s();
 long long server_offset_s();
 // The trade server's last known time in ms (time of the newest quote): asks the host.
 long long server_last_msc();
+// Whether the trade server's own clock is asked for (option `server_time=asked`), and its time.
+bool server_is_asked();
+long long server_now_msc();
 bool clock_is_virtual();
 
 constexpr long long NEVER_US = 0x7fff'ffff'ffff'ffffLL;

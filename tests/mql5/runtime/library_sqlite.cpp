@@ -4,6 +4,8 @@
 
 #include <map>
 
+#include "failpoints.hpp"
+#include "library_disk.hpp"
 #include "options.hpp"
 
 namespace mql::runtime {
@@ -34,11 +36,16 @@ bool starts_with(const char *sql, const char *word) {
     return sqlite3_strnicmp(sql, word, static_cast<int>(std::char_traits<char>::length(word))) == 0;
 }
 
+bool is_commit(const char *sql) { return starts_with(sql, "COMMIT") || starts_with(sql, "END"); }
+
+bool is_writing(sqlite3_stmt *statement) {
+    return sqlite3_stmt_readonly(statement) == 0 && !starts_with(sqlite3_sql(statement), "PRAGMA");
+}
+
 // The code with which the next statement fails, SQLITE_OK for none.
 int fault_of(sqlite3_stmt *statement) {
-    const char *sql = sqlite3_sql(statement);
-    const bool commits = starts_with(sql, "COMMIT") || starts_with(sql, "END");
-    const bool writes = sqlite3_stmt_readonly(statement) == 0 && !starts_with(sql, "PRAGMA");
+    const bool commits = is_commit(sqlite3_sql(statement));
+    const bool writes = is_writing(statement);
     int code = SQLITE_OK;
     if (option_has("sqlite", "corrupt")) {
         code = SQLITE_CORRUPT;
@@ -48,6 +55,8 @@ int fault_of(sqlite3_stmt *statement) {
         code = SQLITE_FULL;
     } else if (option_has("sqlite", "busy") && (writes || commits)) {
         code = SQLITE_BUSY;
+    } else if (option_has("sqlite", "locked") && (writes || commits)) {
+        code = SQLITE_LOCKED;
     }
     if (code == SQLITE_OK || statements_run++ < option_integer("sqlite_after", 0)) {
         return SQLITE_OK;
@@ -68,7 +77,22 @@ int step(sqlite3_stmt *statement) {
             return fault;
         }
     }
-    return sqlite3_step(statement);
+    const bool commits = is_commit(sqlite3_sql(statement));
+    const bool writes = commits || is_writing(statement);
+    if (commits) {
+        failpoint("Commit.before");
+    }
+    if (writes) {
+        failpoint("Database.before");
+    }
+    const int code = sqlite3_step(statement);
+    if (writes && code == SQLITE_DONE) {
+        failpoint("Database.after");
+    }
+    if (commits && code == SQLITE_DONE) {
+        failpoint("Commit.after");
+    }
+    return code;
 }
 
 int authorize(void *, int action, const char *, const char *value, const char *, const char *) {
@@ -126,7 +150,7 @@ int sqlite_open(const std::string &path, bool read_only, bool create, int &datab
         flags |= SQLITE_OPEN_CREATE;
     }
     sqlite3 *opened = nullptr;
-    if (sqlite3_open_v2(path.c_str(), &opened, flags, nullptr) != SQLITE_OK) {
+    if (sqlite3_open_v2(path.c_str(), &opened, flags, disk_name()) != SQLITE_OK) {
         sqlite3_close_v2(opened);
         return ERROR_DATABASE_CONNECT;
     }

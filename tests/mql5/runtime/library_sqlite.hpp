@@ -12,9 +12,11 @@
 //   pragma_refused   every PRAGMA fails with 5623
 //   pragma_ignored   PRAGMAs that set something succeed and do nothing
 //   readonly         the file is opened read only, whatever was asked for
-//   busy, full       statements that write fail with 5605, 5613 (and COMMIT with busy)
+//   busy, locked     statements that write, and COMMIT, fail with 5605, 5606
+//   full             statements that write fail with 5613
 //   ioerr, corrupt   every statement fails with 5610, 5611
-// The last two lines are pretended, not provoked. `sqlite_after=N` lets N statements pass first,
+//   write_full, write_fails, sync_fails, sync_ignored    the disk does: library_disk.hpp
+// The three lines before the last are pretended, not provoked. `sqlite_after=N` lets N statements pass first,
 // `sqlite_faults=N` ends them after N faults.
 #pragma once
 

@@ -27,6 +27,7 @@
 #include "link.hpp"
 #include "options.hpp"
 #include "program.hpp"
+#include "terminal_structs.hpp"
 
 namespace mql::runtime {
 
@@ -151,58 +152,6 @@ void run_timer() {
     post(Event{Kind::TIMER});
     const long long missed = (now_us - t.timer_next_us) / t.timer_us;
     t.timer_next_us += (missed + 1) * t.timer_us;
-}
-
-void read_transaction(Reader &from, MqlTradeTransaction &to) {
-    to.deal = from.u64();
-    to.order = from.u64();
-    to.symbol = string::from_utf8(from.text());
-    to.type = static_cast<ENUM_TRADE_TRANSACTION_TYPE>(from.i32());
-    to.order_type = static_cast<ENUM_ORDER_TYPE>(from.i32());
-    to.order_state = static_cast<ENUM_ORDER_STATE>(from.i32());
-    to.deal_type = static_cast<ENUM_DEAL_TYPE>(from.i32());
-    to.time_type = static_cast<ENUM_ORDER_TYPE_TIME>(from.i32());
-    to.time_expiration = from.i64();
-    to.price = from.f64();
-    to.price_trigger = from.f64();
-    to.price_sl = from.f64();
-    to.price_tp = from.f64();
-    to.volume = from.f64();
-    to.position = from.u64();
-    to.position_by = from.u64();
-}
-
-void read_request(Reader &from, MqlTradeRequest &to) {
-    to.action = static_cast<ENUM_TRADE_REQUEST_ACTIONS>(from.i32());
-    to.magic = from.u64();
-    to.order = from.u64();
-    to.symbol = string::from_utf8(from.text());
-    to.volume = from.f64();
-    to.price = from.f64();
-    to.stoplimit = from.f64();
-    to.sl = from.f64();
-    to.tp = from.f64();
-    to.deviation = from.u64();
-    to.type = static_cast<ENUM_ORDER_TYPE>(from.i32());
-    to.type_filling = static_cast<ENUM_ORDER_TYPE_FILLING>(from.i32());
-    to.type_time = static_cast<ENUM_ORDER_TYPE_TIME>(from.i32());
-    to.expiration = from.i64();
-    to.comment = string::from_utf8(from.text());
-    to.position = from.u64();
-    to.position_by = from.u64();
-}
-
-void read_result(Reader &from, MqlTradeResult &to) {
-    to.retcode = from.u32();
-    to.deal = from.u64();
-    to.order = from.u64();
-    to.volume = from.f64();
-    to.price = from.f64();
-    to.bid = from.f64();
-    to.ask = from.f64();
-    to.comment = string::from_utf8(from.text());
-    to.request_id = from.u32();
-    to.retcode_external = from.i32();
 }
 
 void call_handler(Event &event) {

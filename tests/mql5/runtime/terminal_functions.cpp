@@ -85,7 +85,9 @@ ulong GetMicrosecondCount() { return static_cast<ulong>(clock_us()); }
 datetime TimeCurrent() { return server_last_msc() / 1000; }
 datetime TimeGMT() { return utc_ms() / 1000; }
 datetime TimeLocal() { return TimeGMT() + local_offset_s(); }
-datetime TimeTradeServer() { return TimeGMT() + server_offset_s(); }
+datetime TimeTradeServer() {
+    return server_is_asked() ? server_now_msc() / 1000 : TimeGMT() + server_offset_s();
+}
 datetime TimeCurrent(MqlDateTime &dt_struct) { return filled(TimeCurrent(), dt_struct); }
 datetime TimeGMT(MqlDateTime &dt_struct) { return filled(TimeGMT(), dt_struct); }
 datetime TimeLocal(MqlDateTime &dt_struct) { return filled(TimeLocal(), dt_struct); }

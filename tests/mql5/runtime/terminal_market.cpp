@@ -169,10 +169,13 @@ string SymbolInfoString(const string &name, ENUM_SYMBOL_INFO_STRING prop_id) {
 
 bool SymbolInfoMarginRate(const string &name, ENUM_ORDER_TYPE order_type,
                           double &initial_margin_rate, double &maintenance_margin_rate) {
-    static_cast<void>(order_type);
-    bool is_custom = false;
-    initial_margin_rate = maintenance_margin_rate = 1.0;
-    return SymbolExist(name, is_custom);
+    Answer answer = ask(Call::MARGIN_RATE, Writer().text(name_of(name)).i32(order_type));
+    if (!succeeded(answer)) {
+        return false;
+    }
+    initial_margin_rate = answer.body.f64();
+    maintenance_margin_rate = answer.body.f64();
+    return true;
 }
 
 bool SymbolInfoSessionQuote(const string &name, ENUM_DAY_OF_WEEK day_of_week, uint session_index,

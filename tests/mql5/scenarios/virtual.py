@@ -11,11 +11,9 @@ import contextlib
 import socket
 from pathlib import Path
 from typing import Any, Self
-from unittest import mock
 
 from bridge.bus.bodies import read_tick
 from bridge.model.tick import MqlTick
-from bridge.relay import links as relay_links
 from bridge.relay.links import Link, Links
 from bridge.sim.link import Direction
 from bridge.sim.market import Market
@@ -31,7 +29,21 @@ KEY = bytes(32)
 _TURN_US = 10_000
 #: clocks begin long after zero, as real ones do
 _START_US = 1_000_000_000
+_START_UTC_MSC = 1_700_000_000_000
 _RECEIVE_SIZE = 65_536
+
+
+class _RelayClock:
+    # The clock of the relay's parts.
+
+    def __init__(self, relay: VirtualRelay) -> None:
+        self._relay = relay
+
+    def now_us(self) -> int:
+        return _START_US + self._relay.now_us
+
+    def utc_msc(self) -> int:
+        return _START_UTC_MSC + self._relay.now_us // 1000
 
 
 class VirtualRelay:
@@ -39,8 +51,7 @@ class VirtualRelay:
     A peer of ``EaProcess``: the relay's links and streams, recording what is published.
 
     ``cut_after`` ends the next connection behind so many bytes in one direction; ``passed``
-    counts those of the present one. A context manager: while it is there, the relay's modules
-    read the virtual clock.
+    counts those of the present one. A context manager.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -58,22 +69,18 @@ class VirtualRelay:
         self._socket: socket.socket | None = None
         self._link: Link | None = None
         self._transport = FakeTransport()
-        self._exit = contextlib.ExitStack()
         self.bench: Bench
         self.links: Links
 
     # --- lives ------------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
-        clock = mock.patch.object(relay_links, "now_us", self._relay_now_us)
-        self._exit.enter_context(clock)
         self._begin(100)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.hang_up()
         self._listener.close()
-        self._exit.close()
 
     def restart(self) -> None:
         """
@@ -154,12 +161,9 @@ class VirtualRelay:
     # --- inside -----------------------------------------------------------------------------
 
     def _begin(self, minted: int) -> None:
-        self.bench = Bench(self.folder)
+        self.bench = Bench(self.folder, clock=_RelayClock(self))
         self.bench.minted = minted
-        self.links = Links(self.bench.terminals, self.bench.settings, 7, "relay")
-
-    def _relay_now_us(self) -> int:
-        return _START_US + self.now_us
+        self.links = self.bench.make_links()
 
     def _keep(self) -> None:
         self.published += self.bench.socket.sent

@@ -9,6 +9,7 @@ import pytest
 
 from bridge.bus.orders import Outcome
 from bridge.bus.requests import TRADING_METHODS
+from bridge.cli import main
 from bridge.cli.account import account_text, orders_text, positions_text
 from bridge.cli.orders import exit_code_of_result, order, result_text
 from bridge.client.trade import AccountInfo, OrderInfo, OrderResult, PositionInfo
@@ -72,3 +73,19 @@ def test_whatever_trades_asks_for_consent_and_has_an_id():
         name: {"yes", "dry_run", "key", "client_id", "admin"} - found
         for name, found in options.items()
     }
+
+
+@pytest.mark.parametrize("command", ["status", "resolve"])
+@pytest.mark.parametrize("name", ["a/b/c", "/", "a//1", "a b/c"])
+def test_what_names_no_order_is_told_in_words(monkeypatch, tmp_path, capsys, command, name):
+    """
+    And not as the regular expression that it does not match.
+    """
+    monkeypatch.setenv("BRIDGE_HOME", str(tmp_path))
+    more = ["--not-executed", "--evidence", "x"] if command == "resolve" else []
+    code = main(["order", command, name, *more])
+
+    assert 1 == code
+    [line] = capsys.readouterr().err.splitlines()
+    assert f"bridge: [client] INVALID_REQUEST: command_id: {name!r} names no order (it " in line
+    assert "as in results: cli/1, me/run-17/4711)" in line

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.cli import main
+from bridge.cli import main, simulate
 from bridge.config import init_config
 from bridge.model.tick import MqlTick
 from bridge.sim.tickfile import write_ticks
@@ -78,6 +78,16 @@ def test_a_folder_that_cannot_be_used(home, capsys):
 
     assert code == 3
     assert "the folder cannot be used" in capsys.readouterr().err
+
+
+def test_while_nobody_is_there_it_says_where_it_dials_and_what_to_do(monkeypatch, capsys):
+    monkeypatch.setattr(simulate, "_FIRST_TELL_S", 0.0)
+    code = main(["sim", "--symbols", "EURUSD", "--seconds", "0.3"])
+
+    assert code == 0
+    [line] = [line for line in capsys.readouterr().err.splitlines() if "dialling" in line]
+    assert "relay=tcp://127.0.0.1:1 " in line
+    assert "'bridge run'" in line
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,9 @@ import inspect
 import pytest
 
 from bridge import AsyncClient, Client
+from bridge.bus.requests import PARAMS, Method
 from bridge.client.aio import AsyncStream
+from bridge.client.orders import BUY, SELL, params_of
 from bridge.client.sync import Stream
 from bridge.exceptions import InvalidRequest
 
@@ -64,6 +66,32 @@ def test_the_parameters_are_the_same(name):
         strict=True,
     ):
         assert (parameter.kind, parameter.default) == (twin.kind, twin.default)
+
+
+#: what a call sends by itself, and what of its method it leaves out
+DEAL_LEAVES_OUT = {"order", "stoplimit", "type_time", "expiration", "position", "position_by"}
+CALLS = {
+    "order_send": (Method.ORDER_SEND, {}, set()),
+    "order_check": (Method.ORDER_CHECK, {}, set()),
+    "buy": (Method.ORDER_SEND, BUY, DEAL_LEAVES_OUT),
+    "sell": (Method.ORDER_SEND, SELL, DEAL_LEAVES_OUT),
+    "order_modify": (Method.ORDER_MODIFY, {}, set()),
+    "position_modify": (Method.POSITION_MODIFY, {}, set()),
+    "position_close": (Method.POSITION_CLOSE, {}, set()),
+    "position_close_by": (Method.POSITION_CLOSE_BY, {}, set()),
+    "order_cancel": (Method.ORDER_CANCEL, {}, set()),
+    "close_all": (Method.CLOSE_ALL, {}, set()),
+}
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+@pytest.mark.parametrize("name", CALLS)
+def test_the_arguments_of_a_call_are_the_parameters_of_its_method(kind, name):
+    method, fixed, left_out = CALLS[name]
+    arguments = dict.fromkeys(inspect.signature(getattr(kind, name)).parameters)
+
+    assert set(PARAMS[method].model_fields) - left_out == {*params_of(arguments), *fixed}
+    assert set() == {*params_of(arguments)} & {*fixed}
 
 
 @pytest.mark.parametrize("name", [name for name in public(Client) if not name.startswith("_")])

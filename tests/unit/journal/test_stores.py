@@ -20,6 +20,7 @@ from bridge.journal.store import (
 )
 from bridge.wire.spec import TradingState
 from bridge.wire.structures import EventCursor
+from tests.simulation.store import Disk, SimulatedStore
 from tests.support.journal import ALIAS, DAY, NOW, Deliveries, done_verdict, make_entry
 
 ACCOUNT = Account(2**64 - 1, "Broker")
@@ -68,9 +69,25 @@ class FileBench:
             self.store.close()
 
 
-@pytest.fixture(params=["memory", "file"])
+class SimulatedBench:
+    # The store of tests/simulation: what it does to the relay must be what the others do.
+    def __init__(self):
+        self.store = SimulatedStore(Disk(9), deliver=lambda call: call())
+
+    def reopen(self):
+        return self.store.open()
+
+    def write(self, *writes):
+        self.store.write(writes, lambda error: None)
+
+    def close(self):
+        self.store.close()
+
+
+@pytest.fixture(params=["memory", "file", "simulated"])
 def bench(request, tmp_path):
-    bench = MemoryBench() if request.param == "memory" else FileBench(tmp_path)
+    kinds = {"memory": MemoryBench, "simulated": SimulatedBench}
+    bench = FileBench(tmp_path) if request.param == "file" else kinds[request.param]()
     bench.reopen()
     yield bench
     bench.close()

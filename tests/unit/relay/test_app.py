@@ -19,9 +19,10 @@ from bridge.exceptions import ConfigError, DataFolderInUse, EndpointInUse
 from bridge.journal import Journal, SqliteStore
 from bridge.journal.schema import _REMOVED_AT_ONCE
 from bridge.model.record import Cursor
-from bridge.relay import app as module
+from bridge.relay import core as module
 from bridge.relay.app import Relay, program_name
 from bridge.relay.checkpoints import CheckpointFile
+from bridge.relay.clock import SystemClock
 from bridge.relay.control import CONTROL_FILE
 from bridge.wire.messages import Request, Subscribe
 from bridge.wire.spec import LogoutCode
@@ -59,7 +60,7 @@ def subscriber(relay, *topics):
 
 
 def saved(settings):
-    files = CheckpointFile(settings.relay.data_dir)
+    files = CheckpointFile(settings.relay.data_dir, SystemClock())
     try:
         return files.load()
     finally:
@@ -168,7 +169,7 @@ def test_the_epoch_grows_with_every_start(settings):
 def test_the_epoch_grows_when_the_clock_was_put_back(settings, monkeypatch):
     """It is on disk, not only in the clock."""
     first = epoch_of_a_start(settings)
-    monkeypatch.setattr(module, "utc_msc", lambda: 1_000_000)
+    monkeypatch.setattr(SystemClock, "utc_msc", lambda _: 1_000_000)
 
     assert first < epoch_of_a_start(settings)
 
@@ -184,12 +185,13 @@ def test_the_epoch_is_on_disk_before_anything_is_served(settings):
     relay = Relay(settings, on_ready=ready)
     relay.run()
 
-    assert relay.pong()["relay_epoch"] <= seen[0]
+    assert relay.core is not None
+    assert relay.core.epoch <= seen[0]
 
 
 def test_no_epoch_is_used_twice_when_nothing_could_be_written(tmp_path, monkeypatch):
     """A kill before the disk took the checkpoint, in the same second: all numbers are new."""
-    monkeypatch.setattr(module, "utc_msc", lambda: 1_700_000_000_000)
+    monkeypatch.setattr(SystemClock, "utc_msc", lambda _: 1_700_000_000_000)
     monkeypatch.setattr(CheckpointFile, "save", lambda self, checkpoint: None)
     close = CheckpointFile.close
     monkeypatch.setattr(CheckpointFile, "close", lambda self, last: close(self, None))

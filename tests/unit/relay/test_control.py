@@ -12,8 +12,10 @@ import zmq
 
 from bridge.exceptions import JournalError
 from bridge.journal import Journal, MemoryStore
+from bridge.relay.clock import SystemClock
 from bridge.relay.control import CONTROL_FILE, Control, write_control_file
 from bridge.relay.order_requests import OrderRequests
+from bridge.relay.sockets import RequestPort
 
 
 class Bench:
@@ -30,13 +32,15 @@ class Bench:
         self.client.connect(f"tcp://127.0.0.1:{port}")
         self.stopped: list[str] = []
         self.orders = OrderRequests(Journal(MemoryStore()), {})
+        self.port = RequestPort(self.socket)
         self.control = Control(
-            self.socket,
+            self.port,
             "secret",
             lambda: {"up": 1},
             lambda: {"pong": 1},
             self.stopped.append,
             self.orders,
+            SystemClock(),
         )
 
     def raw(self, *frames):
@@ -44,7 +48,7 @@ class Bench:
 
         assert self.socket.poll(10_000)
 
-        self.control.read(10)
+        self.port.read(self.control.receive, 10)
         return self.client.recv()
 
     def ask(self, method, **envelope):
@@ -128,7 +132,7 @@ def test_reading_is_bounded(bench):
             dealer.send(msgpack.packb({"id": number, "method": "ping", "token": "secret"}))
         ids = []
         while len(ids) < 5:
-            bench.control.read(2)
+            bench.port.read(bench.control.receive, 2)
             while dealer.poll(20):
                 ids.append(msgpack.unpackb(dealer.recv())["id"])
 
@@ -138,9 +142,9 @@ def test_reading_is_bounded(bench):
 def test_a_client_that_left_costs_a_line_in_the_log(bench, caplog):
     """A reply that cannot be sent is dropped; the control goes on."""
     bench.socket.router_mandatory = 1
-    bench.control._receive([b"nobody"], msgpack.packb({"id": 1, "method": "ping"}))
+    bench.control.receive([b"nobody", msgpack.packb({"id": 1, "method": "ping"})])
 
-    assert ["control reply dropped"] == [record.getMessage() for record in caplog.records]
+    assert ["reply dropped"] == [record.getMessage() for record in caplog.records]
     assert bench.ask("ping")["ok"]
 
 

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
-import sys
-
 import pytest
 
 from bridge.config import LimitSettings
-from bridge.exceptions import EndpointInUse
 from bridge.relay.links import Link, Links
 from bridge.wire.frame import pack_header, pack_run_header
 from bridge.wire.messages import (
@@ -21,7 +16,7 @@ from bridge.wire.messages import (
 from bridge.wire.protocol import Closed, LoggedOn, TerminalSession
 from bridge.wire.spec import LogoutCode
 from tests.support.bench import Bench, FakeTransport, logged
-from tests.support.terminal import ScriptedTerminal, cursor_of, make_hello, now_us, records_of
+from tests.support.terminal import cursor_of, make_hello, now_us, records_of
 
 KEY = bytes(32)
 
@@ -86,7 +81,7 @@ def bench(tmp_path):
 
 @pytest.fixture
 def links(bench):
-    return Links(bench.terminals, bench.settings, 7, "relay under test")
+    return bench.make_links(program="relay under test")
 
 
 # --- logon ---------------------------------------------------------------------------------
@@ -123,7 +118,7 @@ def test_an_unknown_alias_is_refused_and_only_the_log_tells_the_known_ones(links
 def test_a_refused_account_is_told_why(tmp_path, caplog):
     """The pin of the alias, in words."""
     bench = Bench(tmp_path, login=42)
-    wire = Wire(Links(bench.terminals, bench.settings, 7, "relay"))
+    wire = Wire(bench.make_links())
     end = wire.end()
 
     assert LogoutCode.WRONG_ACCOUNT == end.code
@@ -396,74 +391,12 @@ def test_every_read_makes_the_loop_look_at_its_other_sockets(links):
     assert turns
 
 
-# --- the listening socket -----------------------------------------------------------------------
-
-
-async def serve_and_stop(links: Links, during) -> None:
-    port = await links.listen("127.0.0.1", 0)
-    try:
-        await asyncio.to_thread(during, port)
-    finally:
-        await links.stop()
-        await asyncio.sleep(0)
-
-
-def test_stopping_logs_every_terminal_out(bench, links):
-    """A terminal that is told so reconnects later instead of wondering."""
-    terminals: list[ScriptedTerminal] = []
-
-    def connect(port: int) -> None:
-        terminals.append(ScriptedTerminal(f"tcp://127.0.0.1:{port}", KEY))
-        terminals[0].log_on()
-
-    asyncio.run(serve_and_stop(links, connect))
-    with terminals[0] as terminal:
-        end = terminal.expect_end()
-
-        assert (LogoutCode.SHUTTING_DOWN, 1_000) == (end.code, end.retry_after_ms)
-    assert bench.terminal().link is None
-
-
-def test_a_port_that_is_taken_is_named(links):
-    """The setting that has to change, too."""
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        port = other.getsockname()[1]
-
-        async def listen() -> None:
-            await links.listen("127.0.0.1", port)
-
-        with pytest.raises(EndpointInUse, match=f"127.0.0.1:{port}.*endpoints.terminal"):
-            asyncio.run(listen())
-
-
 def test_a_connection_during_the_stop_is_dropped(links):
     """Nobody logs on to a relay that is going down."""
-    asyncio.run(links.stop())
+    links.log_out()
     wire = Wire(links)
 
     assert wire.transport.aborted
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="sets SO_EXCLUSIVEADDRUSE there instead")
-def test_a_restart_gets_its_port_back(links):
-    """Connections of the relay before may still be in TIME_WAIT."""
-
-    async def listen_twice() -> tuple[int, int]:
-        first = await links.listen("127.0.0.1", 0)
-        reader, writer = await asyncio.open_connection("127.0.0.1", first)
-        await links.stop()
-        await reader.read()
-        writer.close()
-        links._stopping = False
-        second = await links.listen("127.0.0.1", first)
-        await links.stop()
-        return first, second
-
-    first, second = asyncio.run(listen_twice())
-
-    assert first == second
 
 
 def test_a_frame_that_is_too_large_before_the_logon_is_refused_at_its_header(links, caplog):

@@ -13,6 +13,7 @@ from bridge.bus.topics import split_message
 from bridge.relay import publisher as module
 from bridge.relay.publisher import Publisher
 from bridge.relay.rings import RingBudget
+from bridge.relay.sockets import PublishPort
 from bridge.relay.streams import Stream
 from bridge.wire.protocol import Run
 from tests.support.bench import RecordingSocket
@@ -65,34 +66,43 @@ def pair():
     context = zmq.Context()
     xpub = context.socket(zmq.XPUB)
     xpub.linger = 0
-    port = xpub.bind_to_random_port("tcp://127.0.0.1")
+    number = xpub.bind_to_random_port("tcp://127.0.0.1")
     subscribers = []
 
     def subscriber():
         socket = context.socket(zmq.SUB)
         socket.linger = 0
         socket.rcvtimeo = 10_000
-        socket.connect(f"tcp://127.0.0.1:{port}")
+        socket.connect(f"tcp://127.0.0.1:{number}")
         subscribers.append(socket)
         return socket
 
-    publisher = Publisher(xpub, 41)
+    port = PublishPort(xpub)
+    publisher = Publisher(port, 41)
     publisher.add_alias("demo")
-    yield publisher, xpub, subscriber
+    yield publisher, port, subscriber
     for socket in (*subscribers, xpub):
         socket.close()
     context.destroy(0)
 
 
-def read_until(publisher, xpub, listener, count):
+def read(publisher, port, listener, limit):
+    """
+    Let the publisher take what waits; return whether there may be more.
+    """
+    return port.read(lambda frame: publisher.receive(frame, listener), limit)
+
+
+def read_until(publisher, port, listener, count):
     """
     Read subscriptions until the listener heard ``count`` of them.
     """
     deadline = time.monotonic() + 10
     while len(listener.heard) < count:
-        assert xpub.poll(max(0, int((deadline - time.monotonic()) * 1000))), listener.heard
+        left_ms = max(0, int((deadline - time.monotonic()) * 1000))
+        assert port.socket.poll(left_ms), listener.heard
 
-        publisher.read_subscriptions(listener, 100)
+        read(publisher, port, listener, 100)
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 123])
@@ -188,16 +198,16 @@ def test_a_barrier_is_published_under_its_nonce(publisher, socket):
 
 def test_first_and_last_subscriber_are_told(pair):
     """Not the second of two: XPUB counts them."""
-    publisher, xpub, subscriber = pair
+    publisher, port, subscriber = pair
     one, two, listener = subscriber(), subscriber(), Listener()
     one.subscribe(b"tick/demo/A\0")
-    read_until(publisher, xpub, listener, 1)
+    read_until(publisher, port, listener, 1)
     two.subscribe(b"tick/demo/A\0")
     two.subscribe(b"tick/demo/B\0")
-    read_until(publisher, xpub, listener, 2)
+    read_until(publisher, port, listener, 2)
     one.unsubscribe(b"tick/demo/A\0")
     two.unsubscribe(b"tick/demo/A\0")
-    read_until(publisher, xpub, listener, 3)
+    read_until(publisher, port, listener, 3)
 
     assert [("+", b"tick/demo/A\0"), ("+", b"tick/demo/B\0"), ("-", b"tick/demo/A\0")] == (
         listener.heard
@@ -208,40 +218,40 @@ def test_first_and_last_subscriber_are_told(pair):
 
 def test_a_subscriber_that_dies_has_left(pair):
     """The end of its connection takes all its subscriptions back."""
-    publisher, xpub, subscriber = pair
+    publisher, port, subscriber = pair
     one, listener = subscriber(), Listener()
     one.subscribe(b"tick/demo/A\0")
-    read_until(publisher, xpub, listener, 1)
+    read_until(publisher, port, listener, 1)
     one.close()
-    read_until(publisher, xpub, listener, 2)
+    read_until(publisher, port, listener, 2)
 
     assert ("-", b"tick/demo/A\0") == listener.heard[1]
 
 
 def test_reading_is_bounded_and_says_that_more_may_wait(pair):
     """A flood of subscriptions does not hold the loop."""
-    publisher, xpub, subscriber = pair
+    publisher, port, subscriber = pair
     one, listener = subscriber(), Listener()
     for number in range(30):
         one.subscribe(b"tick/demo/%d\0" % number)
     one.subscribe(b"last")
-    read_until(publisher, xpub, listener, 10)
+    read_until(publisher, port, listener, 10)
     while ("+", b"last") not in listener.heard:
         before = len(listener.heard)
-        more = publisher.read_subscriptions(listener, 10)
+        more = read(publisher, port, listener, 10)
 
         assert len(listener.heard) - before <= 10
         assert more == (len(listener.heard) - before == 10)
 
-    assert not publisher.read_subscriptions(listener, 10)
+    assert not read(publisher, port, listener, 10)
 
 
 def test_what_a_peer_writes_that_is_no_subscription_is_ignored(pair):
     """XPUB hands over any message of a peer that speaks its own mind."""
-    publisher, xpub, _ = pair
+    publisher, port, _ = pair
     listener = Listener()
-    endpoint = xpub.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
-    with xpub.context.socket(zmq.XSUB) as rude:
+    endpoint = port.socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
+    with port.socket.context.socket(zmq.XSUB) as rude:
         rude.linger = 0
         rude.connect(endpoint)
         rude.send(b"hello")
@@ -249,7 +259,7 @@ def test_what_a_peer_writes_that_is_no_subscription_is_ignored(pair):
         rude.send(b"\x02tick/demo/A\0")
         rude.send(b"\x00never subscribed")
         rude.send(b"\x01real")
-        read_until(publisher, xpub, listener, 1)
+        read_until(publisher, port, listener, 1)
 
     assert [("+", b"real")] == listener.heard
 
@@ -257,12 +267,12 @@ def test_what_a_peer_writes_that_is_no_subscription_is_ignored(pair):
 def test_the_names_that_are_remembered_are_bounded(pair, monkeypatch):
     """A hostile client may subscribe to as many as it likes."""
     monkeypatch.setattr(module, "_SUBSCRIPTIONS_MAX", 2)
-    publisher, xpub, subscriber = pair
+    publisher, port, subscriber = pair
     one, listener = subscriber(), Listener()
     for name in (b"a", b"b", b"c"):
         one.subscribe(name)
     one.unsubscribe(b"a")
-    read_until(publisher, xpub, listener, 3)
+    read_until(publisher, port, listener, 3)
 
     assert [("+", b"a"), ("+", b"b"), ("-", b"a")] == listener.heard
 
@@ -270,12 +280,12 @@ def test_the_names_that_are_remembered_are_bounded(pair, monkeypatch):
 @pytest.mark.parametrize("subscription", [b"ticks/demo\0", b"ticks/", b"t", b""])
 def test_bulk_is_published_when_somebody_wants_it(pair, subscription):
     """Recorders get many records in a message; a prefix of the topic is enough."""
-    publisher, xpub, subscriber = pair
+    publisher, port, subscriber = pair
     recorder, listener = subscriber(), Listener()
     stream = make_stream()
     publish(publisher, stream, 2)
     recorder.subscribe(subscription)
-    read_until(publisher, xpub, listener, 1)
+    read_until(publisher, port, listener, 1)
     publish(publisher, stream, 3)
     publisher.publish_tails(1)
     while not (message := recorder.recv()).startswith(b"ticks/demo\0"):
@@ -291,10 +301,10 @@ def test_bulk_is_published_when_somebody_wants_it(pair, subscription):
 )
 def test_bulk_costs_nothing_when_nobody_wants_it(pair, subscription):
     """Neither another topic nor another alias asks for it."""
-    publisher, xpub, subscriber = pair
+    publisher, port, subscriber = pair
     one, listener = subscriber(), Listener()
     one.subscribe(subscription)
-    read_until(publisher, xpub, listener, 1)
+    read_until(publisher, port, listener, 1)
     publish(publisher, make_stream(), 3)
 
     assert not publisher._bulk_changed
@@ -311,18 +321,18 @@ def test_the_tail_of_bulk_is_told(publisher, socket):
 
 def test_a_full_subscriber_does_not_hold_the_others(pair):
     """Rule 2: what does not fit one queue is dropped for that one alone."""
-    publisher, xpub, subscriber = pair
-    xpub.sndhwm = 10  # of connections made from now on
+    publisher, port, subscriber = pair
+    port.socket.sndhwm = 10  # of connections made from now on
     listener = Listener()
     stuck = subscriber()
     stuck.rcvhwm = 10
     stuck.subscribe(b"status/demo\0")
-    read_until(publisher, xpub, listener, 1)
+    read_until(publisher, port, listener, 1)
     for number in range(20_000):
         publisher.publish_status("demo", number, "BUSY", {"text": "x" * 500})
     healthy = subscriber()
     healthy.subscribe(b"relay\0")
-    read_until(publisher, xpub, listener, 2)
+    read_until(publisher, port, listener, 2)
     publisher.publish_tails(1)
 
     assert read_relay(split_message(healthy.recv())[1]).tails == [Tail("status/demo", 41, 20_000)]

@@ -10,117 +10,13 @@ import zmq
 
 from bridge.bus.bodies import read_tick
 from bridge.bus.requests import Method
-from bridge.config import LimitSettings
 from bridge.exceptions import JournalError
-from bridge.journal import Journal, MemoryStore
 from bridge.relay import router as module
-from bridge.relay.clock import now_us
-from bridge.relay.order_requests import OrderRequests
-from bridge.relay.router import Router
 from bridge.relay.terminals import Terminal
-from bridge.wire.messages import Page, Request, Subscribe
+from bridge.wire.messages import Request, Subscribe
 from bridge.wire.spec import ErrorCode
-from tests.support.bench import Bench, run_of
-from tests.support.terminal import tick_of
-
-TOPIC = "tick/demo/EURUSD"
-
-
-class RouterBench(Bench):
-    """
-    A router with a DEALER before it and terminals of the bench behind it.
-    """
-
-    def __init__(self, tmp_path, **options):
-        super().__init__(tmp_path, **options)
-        self.context = zmq.Context()
-        self.socket_router = self.context.socket(zmq.ROUTER)
-        port = self.socket_router.bind_to_random_port("tcp://127.0.0.1")
-        self.endpoint = f"tcp://127.0.0.1:{port}"
-        self.peers: list = []
-        self.client = self.connect(zmq.DEALER)
-        self.router = Router(
-            self.socket_router,
-            self.terminals,
-            self.publisher,
-            self.settings,
-            lambda: {"up": 1},
-            lambda: {"pong": 1},
-            OrderRequests(Journal(MemoryStore()), {}),
-        )
-        self.next_id = 0
-
-    def connect(self, kind):
-        socket = self.context.socket(kind)
-        socket.rcvtimeo = 10_000
-        socket.connect(self.endpoint)
-        self.peers.append(socket)
-        return socket
-
-    def close(self):
-        for socket in (*self.peers, self.socket_router):
-            socket.close(0)
-        self.context.destroy(0)
-
-    def send(self, *frames, client=None):
-        (client or self.client).send_multipart(frames)
-
-        assert self.socket_router.poll(10_000)
-
-        self.router.read(100)
-
-    def replies(self) -> list:
-        """
-        Return the replies that are there.
-        """
-        # A reply to a second request shows that nothing else is under way on this link.
-        self.send(msgpack.packb({"id": "end of replies", "method": "ping"}))
-        found = []
-        while (reply := msgpack.unpackb(self.client.recv()))["id"] != "end of replies":
-            found.append(reply)
-        return found
-
-    def start(self, method, params=None, **envelope):
-        self.next_id += 1
-        request = {"id": self.next_id, "method": method, "params": params or {}, **envelope}
-        self.send(msgpack.packb(request))
-
-    def ask(self, method, params=None, **envelope):
-        """
-        Return the one reply to a request.
-        """
-        self.start(method, params, **envelope)
-        (reply,) = self.replies()
-
-        assert {"v", "id", "ok", "result" if reply["ok"] else "error"} == set(reply)
-        assert self.next_id == reply["id"]
-
-        return reply
-
-    def result(self, method, params=None, **envelope):
-        reply = self.ask(method, params, **envelope)
-
-        assert reply["ok"], reply
-
-        return reply["result"]
-
-    def error(self, method, params=None, **envelope):
-        reply = self.ask(method, params, **envelope)
-
-        assert not reply["ok"], reply
-
-        return reply["error"]
-
-    def take(self, first, length, symbol="EURUSD", symbol_id=1):
-        epoch = self.terminal().streams[symbol].epoch
-        self.terminal().receive_ticks(run_of(epoch, first, length, symbol_id), 0)
-        return epoch
-
-    def answer(self, link, value, **fields):
-        request = link.sent_of(Request)[-1]
-        values = {"page": 0, "last": True, "code": 0, "text": "", "kind": 0}
-        values["payload"] = msgpack.packb(value)
-        self.terminal().receive(Page(request.request_id, **{**values, **fields}), 0)
+from tests.support.router_bench import TOPIC, RouterBench
+from tests.support.terminal import now_us, tick_of
 
 
 @pytest.fixture
@@ -224,7 +120,7 @@ def test_reading_is_bounded(bench):
         assert bench.socket_router.poll(10_000)
 
         before = bench.router.requests
-        more = bench.router.read(2)
+        more = bench.port.read(bench.router.receive, 2)
         counts.append(bench.router.requests - before)
 
         assert more == (counts[-1] == 2)
@@ -236,7 +132,7 @@ def test_a_reply_that_nobody_takes_is_dropped(make, caplog):
     """The client is gone; the next one is served."""
     bench = make()
     bench.socket_router.router_mandatory = 1
-    bench.router._receive([b"nobody", msgpack.packb({"id": 1, "method": "ping"})])
+    bench.router.receive([b"nobody", msgpack.packb({"id": 1, "method": "ping"})])
 
     assert ["reply dropped"] == [record.getMessage() for record in caplog.records]
     assert bench.ask("ping")["ok"]
@@ -470,166 +366,6 @@ def test_what_is_no_topic_is_named(bench, topic):
 
     assert ("INVALID_REQUEST", "params.topics") == (error["code"], error["field"])
     assert repr(topic) in error["message"]
-
-
-# --- sync and replay ------------------------------------------------------------------------------
-
-
-def test_a_barrier_goes_out_before_its_reply(bench):
-    """Through the same socket as the ticks."""
-    assert {} == bench.result("sync", {"nonce": "abcdefgh"})
-    assert 1 == len(bench.socket.bodies("sync/abcdefgh"))
-
-
-def seqs(result):
-    return [body[1] for body in result["messages"]]
-
-
-def replay(bench, epoch, first, last=None, topic=TOPIC):
-    params = {"topic": topic, "epoch": epoch, "first": first}
-    if last is not None:
-        params["last"] = last
-    return bench.result("replay", params)
-
-
-@pytest.mark.parametrize(
-    ("first", "last", "expected", "missing"),
-    [
-        (1, 10, range(1, 11), []),
-        (1, None, range(1, 11), []),
-        (4, 6, range(4, 7), []),
-        (10, 10, [10], []),
-        (5, 50, range(5, 11), []),
-        (11, None, [], []),
-        (11, 20, [], []),
-        (0, 3, [1, 2, 3], [[0, 0]]),
-        (0, 0, [], [[0, 0]]),
-        (2**64 - 1, None, [], []),
-    ],
-)
-def test_a_range_of_a_stream(bench, first, last, expected, missing):
-    """Exactly what was asked for and is held; what is not published yet is not missing."""
-    bench.streaming()
-    epoch = bench.take(1, 10)
-    result = replay(bench, epoch, first, last)
-
-    assert list(expected) == seqs(result)
-    assert missing == result["missing"]
-    assert result["next"] is None
-
-
-@pytest.mark.parametrize(
-    ("first", "last", "missing"),  # None: up to the oldest that is held
-    [
-        (1, 300, (1, None)),
-        (1, None, (1, None)),
-        (1, 5, (1, 5)),
-        (7, 7, (7, 7)),
-        (0, 0, (0, 0)),
-    ],
-)
-def test_what_the_ring_dropped_is_named(make, first, last, missing):
-    """The subscriber knows exactly which numbers cannot be had any more."""
-    bench = make(ticks={"ring_bytes_per_topic": 8192})
-    bench.streaming()
-    for at in range(1, 301, 10):
-        epoch = bench.take(at, 10)
-    oldest = bench.terminal().streams["EURUSD"].ring.oldest
-    result = replay(bench, epoch, first, last)
-    low, high = missing
-
-    assert oldest > 100
-    assert [[low, oldest - 1 if high is None else high]] == result["missing"]
-    assert list(range(oldest, (last or 300) + 1 if high is None else 0)) == seqs(result)
-
-
-def test_pages_follow_each_other(make):
-    """Each is bounded, ``next`` says where the following one begins."""
-    bench = make(limits=LimitSettings(replay_page_bytes=4096))
-    bench.streaming()
-    epoch = bench.take(1, 123)
-    bench.take(124, 77)
-    got, first = [], 1
-    while first is not None:
-        result = replay(bench, epoch, first)
-
-        assert len(msgpack.packb(result["messages"])) <= 4096
-
-        got += seqs(result)
-        first = result["next"]
-
-    assert list(range(1, 201)) == got
-
-
-@pytest.mark.parametrize("topic", [TOPIC, "tick/demo/NOPE", "tick/nope/EURUSD"])
-def test_another_epoch_is_missing_as_a_whole(bench, topic):
-    """Nothing of it is held, whoever it was."""
-    bench.streaming()
-    epoch = bench.take(1, 10)
-    result = replay(bench, epoch + 1, 3, 9, topic)
-
-    assert ([], [[3, 9]], None) == (result["messages"], result["missing"], result["next"])
-    assert [] == replay(bench, epoch + 1, 3, None, topic)["missing"]
-
-
-def test_status_events_are_replayed(bench):
-    """By number, in the epoch of the relay."""
-    bench.connected()
-    bench.publisher.publish_status("demo", 1, "BUSY", {})
-    result = replay(bench, 5, 1, None, "status/demo")
-
-    assert ["LINK_UP", "BUSY"] == [body[3] for body in result["messages"]]
-
-
-@pytest.mark.parametrize("topic", ["ticks/demo", "sync/abcdefgh", "nonsense", "status/other"])
-def test_what_cannot_be_replayed_is_named(bench, topic):
-    """With what can be asked for instead."""
-    error = bench.error("replay", {"topic": topic, "epoch": 5, "first": 1})
-
-    assert ("NOT_AVAILABLE", "params.topic") == (error["code"], error["field"])
-    assert "replay the tick topics" in error["hint"]
-
-
-def test_a_range_that_ends_before_it_begins(bench):
-    """A mistake of the client, named."""
-    error = bench.error("replay", {"topic": TOPIC, "epoch": 5, "first": 9, "last": 8})
-
-    assert ("INVALID_REQUEST", "params.last") == (error["code"], error["field"])
-
-
-def test_replays_are_bounded_in_time(make):
-    """One client cannot keep the relay busy; it is told when to come back."""
-    bench = make(
-        limits=LimitSettings(replay_bytes_per_s_per_client=65_536, replay_page_bytes=65_536)
-    )
-    bench.streaming()
-    for at in range(1, 2_401, 100):
-        epoch = bench.take(at, 100)
-    for _ in range(2):
-        replay(bench, epoch, 1)
-    error = bench.error("replay", {"topic": TOPIC, "epoch": epoch, "first": 1})
-
-    assert "TOO_MANY_REQUESTS" == error["code"]
-    assert 0 < error["retry_after_ms"] <= 1_100
-
-    # The bucket of this client is refilled by time; that of another one is full.
-    bench.router._buckets[next(iter(bench.router._buckets))].at_us -= 1_100_000
-
-    assert seqs(replay(bench, epoch, 1))
-
-
-def test_the_buckets_of_clients_are_bounded(bench, monkeypatch):
-    """A client that comes under ever new names does not fill the memory."""
-    monkeypatch.setattr(module, "_CLIENTS_MAX", 3)
-    bench.streaming()
-    epoch = bench.take(1, 1)
-    for _ in range(5):
-        client = bench.connect(zmq.DEALER)
-        request = {"topic": TOPIC, "epoch": epoch, "first": 1}
-        bench.send(msgpack.packb({"id": 1, "method": "replay", "params": request}), client=client)
-        client.recv()
-
-    assert 3 == len(bench.router._buckets)
 
 
 # --- reads that need the terminal --------------------------------------------------------------------

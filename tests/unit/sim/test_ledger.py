@@ -189,7 +189,8 @@ def test_durability_is_read_back(path):
         assert ledger.durable
 
 
-def test_a_journal_in_memory_is_not_durable(path, monkeypatch):
+@pytest.mark.parametrize("journal", ["memory", "off", "delete"])
+def test_a_journal_that_is_not_synced_is_not_durable(path, monkeypatch, journal):
     """
     The file system, or a wrapper of SQLite, may not do what the pragma asked for.
     """
@@ -197,7 +198,7 @@ def test_a_journal_in_memory_is_not_durable(path, monkeypatch):
 
     def refused(self, query):
         if "journal_mode" in query:
-            return "memory"
+            return journal
         return read(self, query)
 
     monkeypatch.setattr(SqliteLedger, "_read", refused)
@@ -226,6 +227,32 @@ def test_a_damaged_file_is_refused_and_left_alone(path, content):
     assert content == path.read_bytes()
 
 
+def test_a_transaction_that_a_loss_of_power_cut_off_is_taken_back(path):
+    """
+    Before there is a write-ahead log, as when the file is made: a connection that only reads
+    could not even look at it.
+    """
+    journal = path.with_name(path.name + "-journal")
+    with reopened(path) as ledger:
+        ledger.write(entry())
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("PRAGMA journal_mode=DELETE")
+        # Much is written before the end of the transaction.
+        database.execute("PRAGMA cache_size=1")
+        database.execute("BEGIN IMMEDIATE")
+        database.execute("CREATE TABLE more(text)")
+        database.executemany("INSERT INTO more VALUES(?)", [("x" * 3_000,)] * 300)
+        files = {file: file.read_bytes() for file in (path, journal)}
+        database.execute("ROLLBACK")
+    for file, data in files.items():
+        file.write_bytes(data)
+
+    with reopened(path) as ledger:
+        assert entry() == ledger.find("test/1")
+        assert ledger.durable
+        ledger.write(entry(2))
+
+
 def test_a_damaged_page_is_refused(path):
     with reopened(path) as ledger:
         for number in range(200):
@@ -249,9 +276,9 @@ def test_a_damaged_incarnation_is_refused(path):
 
 def test_a_later_version_is_refused(path):
     with reopened(path) as ledger:
-        ledger._database.execute("PRAGMA user_version=2")
+        ledger._database.execute("PRAGMA user_version=3")
 
-    with pytest.raises(ConfigError, match="version 2"):
+    with pytest.raises(ConfigError, match="version 3"):
         SqliteLedger(path)
 
 
@@ -262,7 +289,7 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path):
 
 def test_a_state_of_a_later_version_is_halted(path):
     with reopened(path) as ledger:
-        ledger._database.execute("UPDATE trading SET state=9")
+        ledger.commit_state(9)
     with reopened(path) as ledger:
         assert TradingState.HALTED is ledger.trading_state
 
@@ -308,6 +335,7 @@ def test_the_tables_are_those_of_the_ea(path):
             "outcome",
             "order_ticket",
             "result",
+            "crc",
         ],
     ] == columns
 

@@ -300,6 +300,59 @@ def test_what_was_sent_and_not_acknowledged_comes_again(bench):
     assert once * 2 == keys(historic(bench))
 
 
+def test_a_link_that_is_cut_again_and_again_gets_on(bench):
+    """
+    Shorter sessions than the last minute's events take to send: each goes on where it was.
+    """
+    bench.place = EventCursor(SERVER_MSC, 0)
+    bench.disconnect()
+    trade(bench, 300)
+    wanted = everything(bench)
+    told = set()
+    for _ in range(len(wanted)):
+        first = len(bench.events)
+        bench.connect()
+        # Some turns, then the cut; the relay has what it was told until then.
+        while len(historic(bench, first)) < 20 and told < set(wanted):
+            bench.advance(2, step=1)
+            told |= set(keys(historic(bench, first)))
+        bench.place = max([bench.place, *map(place_of, historic(bench, first))])
+        bench.disconnect()
+        if told == set(wanted):
+            break
+
+    assert told == set(wanted)
+    # None but the last one of each session came again, and its neighbours in the same turn.
+    assert len(historic(bench)) < 2 * len(wanted)
+
+
+def test_an_older_journal_is_told_everything_again(bench):
+    """
+    Its place lies before what was acknowledged: it is a copy from before, or another one.
+    """
+    bench.place = EventCursor(SERVER_MSC, 0)
+    bench.reconnect()
+    trade(bench, 5)
+    bench.advance(100)
+    once = keys(historic(bench))
+    again = len(bench.events)
+    bench.reconnect().advance(100)
+
+    assert once == everything(bench)
+    assert once == keys(historic(bench, again))
+
+
+def test_what_was_acknowledged_does_not_come_again(bench):
+    trade(bench, 5)
+    bench.advance(100)
+    bench.place = place_of(historic(bench)[-1])
+    again = len(bench.events)
+    bench.reconnect().advance(100)
+
+    # But for the last one: the RESULT behind it may have been lost.
+    assert everything(bench)[-1:] == keys(historic(bench, again))
+
+
 # Events without a place ---------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ from bridge.model.enums import AccountMarginMode, OrderState
 from bridge.model.trade import TAG_PREFIX, DealRecord, OrderRecord, TradeRequest, order_tag
 from bridge.sim.account import Account
 from bridge.sim.exchange_rules import BrokerRules, CommentMode
-from bridge.sim.ledger import MemoryLedger
+from bridge.sim.ledger import LedgerError, MemoryLedger
 from bridge.sim.trading_evidence import Case, EvidenceFinder
 from bridge.wire.messages import QueriedCommand
 from bridge.wire.spec import Evidence, NewFlag, OrderOutcome
@@ -285,6 +285,58 @@ def test_without_the_tag_an_order_that_is_another_commands_does_not_count():
     story.lose(buy(0.2, magic=5), LOST_REQUEST)
 
     assert (INTENT, NOT_FOUND) == story.early_and_late()
+
+
+@pytest.mark.parametrize("unreadable", ["find_order", "unresolved"])
+@pytest.mark.parametrize("faults", [LOST_REPLY, LOST_REQUEST], ids=["executed", "not executed"])
+def test_without_the_tag_a_ledger_that_cannot_be_read_decides_nothing(unreadable, faults):
+    """
+    Else what was executed is told as not executed, or another's order is taken for it.
+    """
+    story = Story(rules=BrokerRules(comment=CommentMode.DROP))
+    story.lose(buy(0.2, magic=5), faults)
+    if faults is LOST_REQUEST:
+        # Of a program beside ours, with the same magic.
+        by_another = TradeRequest(action=DEAL, symbol="EURUSD", volume=0.2, type=0, magic=5)
+        story.bench.exchange.order_send(by_another, story.bench.now)
+
+    def unread(*_):
+        raise LedgerError("the ledger cannot be read: it is a test")
+
+    setattr(story.bench.ledger, unreadable, unread)
+
+    outcome, answer = story.asked(wait_ms=1_500)
+    assert UNKNOWN is outcome
+    assert "it is a test" in answer.text or "cannot be told" in answer.text
+
+
+@pytest.mark.parametrize("kind", ["sltp", "modify", "remove", "close_by"])
+@pytest.mark.parametrize("faults", [{"reject": 1.0}, LOST_REQUEST], ids=["rejected", "not found"])
+def test_what_another_did_later_is_no_evidence_for_what_was_not_executed(kind, faults):
+    """
+    Else a cancellation that was refused is told as done when another one cancels the order: a
+    correction, which halts trading.
+    """
+    story = Story()
+    wanted = story.wanted[kind]
+    story.lose(wanted, faults)
+    ended, _ = story.asked(wait_ms=1_500)
+
+    assert DONE == story.bench.order(wanted, "test/another").outcome
+
+    assert ended in {REJECTED, NOT_FOUND}
+    assert ended is story.asked(wait_ms=1_500)[0]
+
+
+def test_without_the_tag_a_later_order_is_no_evidence_for_one_that_was_rejected():
+    story = Story(rules=BrokerRules(comment=CommentMode.DROP))
+    story.lose(buy(0.2, magic=5), {"reject": 1.0})
+    assert REJECTED is story.asked()[0]
+    # Of a program beside ours: no ledger knows its order.
+    by_another = TradeRequest(action=DEAL, symbol="EURUSD", volume=0.2, type=0, magic=5)
+    story.bench.exchange.order_send(by_another, story.bench.now)
+
+    assert REJECTED is story.asked(wait_ms=1_500)[0]
 
 
 def test_a_manual_trade_does_not_count():

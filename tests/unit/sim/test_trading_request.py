@@ -298,6 +298,17 @@ def test_values_without_a_symbol_are_checked_with_that_of_the_ticket(bench, want
     assert field == refused(bench, asked, REDUCE if asked.volume else 0).text.partition(":")[0]
 
 
+def test_what_counts_as_a_close_is_one(bench):
+    """
+    A deal of a position passes limits and REDUCING with a hedging account: whether the server
+    would let it add to the position is not written.
+    """
+    ticket = bench.order(buy()).position
+
+    assert DenyReason.NOTHING_TO_CLOSE is refused(bench, buy(0.1, position=ticket)).reason
+    assert ticket == made(bench, sell(0.1, position=ticket)).position
+
+
 def test_what_only_closes_is_told_apart():
     assert reduces(request(REMOVE, order=1), 0, hedging=False)
     assert reduces(request(CLOSE_BY, position=1, position_by=2), 0, hedging=True)

@@ -54,6 +54,8 @@ private:
    CSocketTransport  m_transport;
    CBackOff          m_back_off;
    ulong             m_identity_login;  // whose identity is open
+   string            m_identity_server;
+   string            m_no_ledger;       // why it cannot be used, as it was said
    ulong             m_login;           // whom the session is for
    string            m_server;
    bool              m_up;              // a connection is there, or its end is not dealt with
@@ -70,8 +72,9 @@ private:
    uchar             m_in[];
    CByteBuffer       m_out;
 
-   bool              OpenIdentity(const ulong login);
+   bool              OpenIdentity(const CAccount &account);
    bool              BeginSession(const CAccount &account);
+   bool              StreamOnly(const CAccount &account);
    bool              Refuse(const string problem);
    void              TellEnd(const bool was_active);
 
@@ -101,6 +104,8 @@ public:
 
 CRelayLink::CRelayLink(const SSettings &settings,CLog *lines) : m_log(lines),
                                                              m_identity_login(LINK_NO_LOGIN),
+                                                             m_identity_server(""),
+                                                             m_no_ledger(""),
                                                              m_login(LINK_NO_LOGIN),
                                                              m_server(""),
                                                              m_up(false),
@@ -136,7 +141,7 @@ bool CRelayLink::IsFor(const CAccount &account) const
 // Connect and say HELLO. False: not now; NextDialUs() says when to try again.
 bool CRelayLink::Dial(const CAccount &account)
   {
-   if(!OpenIdentity(account.Login()))
+   if(!OpenIdentity(account))
       return(false);
    if(!m_transport.Connect(m_settings.relay_host,m_settings.relay_port,LINK_CONNECT_MS))
      {
@@ -159,15 +164,29 @@ bool CRelayLink::Dial(const CAccount &account)
    return(true);
   }
 
-// The identity of the account that is logged on.
-bool CRelayLink::OpenIdentity(const ulong login)
+// The identity of the account that is logged on. One whose ledger cannot be used streams all the
+// same: the ledger is opened anew for the next connection.
+bool CRelayLink::OpenIdentity(const CAccount &account)
   {
-   if(m_identity.IsOpen() && m_identity_login==login)
+   if(m_identity.IsOpen() && m_identity_login==account.Login() && m_identity_server==account.Server())
       return(true);
-   m_identity_login=login;
-   if(m_identity.Open(m_settings.alias,login,m_settings.key))
+   m_identity_login=account.Login();
+   m_identity_server=account.Server();
+   if(m_identity.Open(m_settings.alias,m_identity_login,m_identity_server,m_settings.key))
       return(true);
-   return(Refuse(m_identity.Problem()));
+   return(StreamOnly(account));
+  }
+
+// A session that must not trade; why is said once.
+bool CRelayLink::StreamOnly(const CAccount &account)
+  {
+   const string problem=m_identity.Problem();
+   if(!m_identity.UseTransient(account.Login(),m_settings.key))
+      return(Refuse(problem));
+   if(m_no_ledger!=problem)
+      m_log.Error("no trading, ticks go on: "+problem);
+   m_no_ledger=problem;
+   return(true);
   }
 
 bool CRelayLink::BeginSession(const CAccount &account)
@@ -175,8 +194,10 @@ bool CRelayLink::BeginSession(const CAccount &account)
    m_login=account.Login();
    m_server=account.Server();
 //--- a counter is on the disk before it is used: a nonce made of it must never repeat
-   if(!m_identity.NextConnection())
-      return(Refuse(m_identity.Problem()));
+   if(m_identity.IsOpen() && !m_identity.NextConnection() && !StreamOnly(account))
+      return(false);
+   if(m_identity.IsOpen())
+      m_no_ledger="";
    const long now_us=m_clock.NowUs();
    SHello hello={};
    hello.version_min=WIRE_VERSION_MIN;

@@ -2,148 +2,114 @@
 //|                                                     Identity.mqh |
 //|                                                   mt5-zmq-bridge |
 //+------------------------------------------------------------------+
-// Who this terminal is, kept over restarts in SQLite: the incarnation of its ledger, the number of
-// its last connection, the highest relay_epoch it has accepted. Also its nonces.
-// May touch: Database*, CryptEncode, the file Bridge\<alias>-<login>.sqlite. No sockets, orders.
-// Rule: a counter is committed to the disk before it is used; a nonce is made of it, and must
+// Who this terminal is, kept over restarts in its ledger's file: the incarnation of the ledger, the
+// number of its last connection, the highest relay_epoch it has accepted. Also its nonces.
+// May touch: LedgerFile.mqh, CryptEncode. No sockets, orders.
+//
+// Rule 1: a counter is committed to the disk before it is used; a nonce is made of it, and must
 // never repeat for a key. Every failure is a false and one sentence in Problem().
+// Rule 2: the incarnation is made with the ledger and lost with it: both are one file. Whoever kept
+// it elsewhere would say "never seen" of commands that a lost ledger had.
+// Rule 3: a terminal whose ledger cannot be used may still stream: UseTransient() gives it an
+// incarnation that no ledger has. Durable() is false then, and it must not trade.
 
 #ifndef BRIDGE_SUPPORT_IDENTITY_MQH
 #define BRIDGE_SUPPORT_IDENTITY_MQH
 
-#include <Bridge/Support/Bytes.mqh>
+#include <Bridge/Support/LedgerFile.mqh>
 #include <Bridge/Wire/Hmac.mqh>
 
-#define IDENTITY_INCARNATION_SIZE 16
+#define IDENTITY_INCARNATION_SIZE LEDGER_INCARNATION_SIZE
 
 //+------------------------------------------------------------------+
-//| The identity of one alias and login.                             |
+//| The identity of one alias, login and server                      |
 //+------------------------------------------------------------------+
 class CIdentity
   {
+protected:
+   CLedgerFile       m_store;
+
+private:
+   bool              m_transient;
+   bool              m_moved;
+   string            m_problem;        // why it is transient
+   uchar             m_incarnation[IDENTITY_INCARNATION_SIZE];
+   ulong             m_counter;
+   ulong             m_relay_epoch;
+   ulong             m_written_epoch;
+
+   bool              Load(void);
+   bool              RaiseCounter(long &counter);
+   bool              MakeIncarnation(const uchar &key[],const ulong login,const string where,string &hex) const;
+
 public:
                      CIdentity(void);
-                    ~CIdentity(void);
-   bool              Open(const string alias,const ulong login,const uchar &key[]);
+   virtual bool      Open(const string alias,const ulong login,const string server,const uchar &key[]);
    void              Close(void);
-   bool              IsOpen(void) const { return(m_database!=INVALID_HANDLE); }
+   bool              IsOpen(void) const { return(m_store.IsOpen()); }
+   // After Open() or NextConnection() has failed: a connection that streams and does not trade.
+   bool              UseTransient(const ulong login,const uchar &key[]);
+   bool              IsTransient(void) const { return(m_transient); }
+   // Whether the file of version 0.1 became this one's when it was opened.
+   bool              WasMoved(void) const { return(m_moved); }
    // Raise the connection counter and commit it; then ConnectionCounter() may be used, once.
    bool              NextConnection(void);
    ulong             ConnectionCounter(void) const { return(m_counter); }
    // Remember the epoch of a relay whose proof was right; lower ones change nothing.
    bool              SeeRelayEpoch(const ulong epoch);
+   // The same, written also when it is known.
+   bool              CommitEpoch(const ulong epoch);
    ulong             RelayEpochSeen(void) const { return(m_relay_epoch); }
    bool              CopyIncarnation(uchar &out[]) const;  // 16 bytes, also into a static array
    // The 32 bytes of SHA-256 over key, counter, microseconds, login, for HELLO.
    bool              MakeNonce(const uchar &key[],const long now_us,const ulong login,uchar &out[]) const;
    // Whether both pragmas were read back as set: what is committed survives a power failure.
-   bool              Durable(void) const { return(m_durable); }
-   int               Database(void) const { return(m_database); } // for the ledger
-   string            FileName(void) const { return(m_file); }
-   string            Problem(void) const { return(m_problem); }
+   bool              Durable(void) const { return(m_store.Durable() && !m_transient); }
+   string            FileName(void) const { return(m_store.Name()); }
+   string            Problem(void) const { return(m_transient ? m_problem : m_store.Problem()); }
    // Why Durable() is false; an empty text when it is true.
-   string            DurabilityProblem(void) const { return(m_durability); }
-
-private:
-   int               m_database;
-   string            m_file;
-   string            m_problem;
-   string            m_durability;
-   bool              m_durable;
-   uchar             m_incarnation[IDENTITY_INCARNATION_SIZE];
-   ulong             m_counter;
-   ulong             m_relay_epoch;
-
-   bool              Execute(const string sql,const string what);
-   bool              ReadLong(const string sql,long &value);
-   bool              ReadText(const string sql,string &value);
-   bool              Load(void);
-   bool              MakeIncarnation(const uchar &key[],const ulong login,string &hex) const;
-   void              CheckDurability(void);
-   void              Fail(const string what,const int error);
-   string            SafeName(const string alias) const;
+   string            DurabilityProblem(void) const { return(m_transient ? m_problem : m_store.DurabilityProblem()); }
   };
 
-#define IDENTITY_FOLDER "Bridge"
-//--- numbers of MQL5's table of runtime errors: SQLite's own are 5600 and its code
-#define IDENTITY_ERR_BUSY     5605
-#define IDENTITY_ERR_LOCKED   5606
-#define IDENTITY_ERR_READONLY 5608
-#define IDENTITY_ERR_CORRUPT  5611
-#define IDENTITY_ERR_FULL     5613
-#define IDENTITY_ERR_NOTADB   5626
-
-CIdentity::CIdentity(void) : m_database(INVALID_HANDLE),m_file(""),m_problem(""),m_durability("not looked at yet"),
-                             m_durable(false),m_counter(0),m_relay_epoch(0)
+CIdentity::CIdentity(void) : m_transient(false),
+                             m_moved(false),
+                             m_problem(""),
+                             m_counter(0),
+                             m_relay_epoch(0),
+                             m_written_epoch(0)
   {
    ArrayInitialize(m_incarnation,0);
   }
 
-CIdentity::~CIdentity(void)
-  {
-   Close();
-  }
-
 void CIdentity::Close(void)
   {
-   if(m_database==INVALID_HANDLE)
-      return;
-   int database=m_database;
-   m_database=INVALID_HANDLE;
-   DatabaseClose(database);
+   m_store.Close();
   }
 
-// Only what every file system takes: the relay allows no other aliases anyway.
-string CIdentity::SafeName(const string alias) const
+// Open the file of an alias, a login and a server, or begin a new incarnation.
+bool CIdentity::Open(const string alias,const ulong login,const string server,const uchar &key[])
   {
-   string name="";
-   for(int i=0; i<StringLen(alias) && i<64; i++)
-     {
-      ushort c=StringGetCharacter(alias,i);
-      bool safe=((c>='a' && c<='z') || (c>='A' && c<='Z') || (c>='0' && c<='9') || c=='-' || c=='_');
-      name+=(safe ? StringSubstr(alias,i,1) : "_");
-     }
-   return(name);
-  }
-
-// Open the file of an alias and a login, or begin a new incarnation. False: do not log on.
-bool CIdentity::Open(const string alias,const ulong login,const uchar &key[])
-  {
+   string incarnation="";
    Close();
-   m_problem="";
+   m_transient=false;
    m_counter=0;
    m_relay_epoch=0;
-   m_durable=false;
-   m_durability="not looked at yet";
-   m_file=StringFormat("%s\\%s-%I64u.sqlite",IDENTITY_FOLDER,SafeName(alias),login);
-   //--- it may be there already; when it cannot be made, the file cannot be opened either
-   ResetLastError();
-   int folder_error=(FolderCreate(IDENTITY_FOLDER) ? 0 : GetLastError());
-   ResetLastError();
-   m_database=DatabaseOpen(m_file,DATABASE_OPEN_READWRITE|DATABASE_OPEN_CREATE);
-   if(m_database==INVALID_HANDLE)
+   m_written_epoch=0;
+   const string file=CLedgerFile::NameOf(alias,login,server);
+   m_moved=CLedgerFile::MoveOld(CLedgerFile::OldNameOf(alias,login),file);
+   if(!MakeIncarnation(key,login,file,incarnation))
      {
-      int error=GetLastError();
-      Fail("cannot be opened",(error!=0 ? error : folder_error));
+      m_store.Fail("needs an incarnation, and this terminal cannot hash",0);
       return(false);
      }
-   CheckDurability();
-   string incarnation="";
-   if(!MakeIncarnation(key,login,incarnation))
-     {
-      Fail("needs an incarnation, and this terminal cannot hash",0);
-      Close();
+   //--- a counter that begins with the seconds since 1970 is higher than all that a lost ledger of
+   //--- this terminal used
+   if(!m_store.Open(file,incarnation,(long)TimeGMT()))
       return(false);
-     }
-   bool sound=Execute("CREATE TABLE IF NOT EXISTS identity(id INTEGER PRIMARY KEY CHECK(id=1),"
-                      "incarnation TEXT NOT NULL,connection_counter INTEGER NOT NULL,relay_epoch_seen INTEGER NOT NULL)","cannot be written");
-   if(sound)
-      sound=Execute("INSERT OR IGNORE INTO identity VALUES(1,'"+incarnation+"',0,0)","cannot be written");
-   if(sound)
-      sound=Load();
-   if(!sound)
-      Close();
-   return(sound);
+   if(Load())
+      return(true);
+   Close();
+   return(false);
   }
 
 bool CIdentity::Load(void)
@@ -151,14 +117,17 @@ bool CIdentity::Load(void)
    string hex="";
    long counter=0;
    long epoch=0;
+   bool row=false;
    uchar bytes[];
-   if(!ReadText("SELECT incarnation FROM identity WHERE id=1",hex) ||
-      !ReadLong("SELECT connection_counter FROM identity WHERE id=1",counter) ||
-      !ReadLong("SELECT relay_epoch_seen FROM identity WHERE id=1",epoch))
+   const int request=m_store.Prepare("SELECT incarnation,connection_counter,relay_epoch_seen FROM identity WHERE id=1",false);
+   const bool read=m_store.Next(request,row);
+   const bool sound=row && m_store.Text(request,0,hex) && m_store.Long(request,1,counter) && m_store.Long(request,2,epoch);
+   m_store.Finish(request);
+   if(!read)
       return(false);
-   if(HexToBytes(hex,bytes)!=IDENTITY_INCARNATION_SIZE || counter<0)
+   if(!sound || HexToBytes(hex,bytes)!=IDENTITY_INCARNATION_SIZE || counter<0)
      {
-      Fail("is damaged",IDENTITY_ERR_CORRUPT);
+      m_store.Fail("is damaged",DATABASE_ERR_CORRUPT);
       return(false);
      }
    if(ArrayCopy(m_incarnation,bytes)!=IDENTITY_INCARNATION_SIZE)
@@ -166,41 +135,86 @@ bool CIdentity::Load(void)
    m_counter=(ulong)counter;
    //--- the column is signed: the bits are those of the epoch
    m_relay_epoch=(ulong)epoch;
+   m_written_epoch=m_relay_epoch;
+   return(true);
+  }
+
+// No ledger has this incarnation, so nobody asks it what became of a command. Its counter begins
+// with the clock: what is written goes on from lower numbers, one for each connection.
+bool CIdentity::UseTransient(const ulong login,const uchar &key[])
+  {
+   string hex="";
+   uchar bytes[];
+   const string problem=Problem();
+   if(!MakeIncarnation(key,login,"transient",hex) || HexToBytes(hex,bytes)!=IDENTITY_INCARNATION_SIZE ||
+      ArrayCopy(m_incarnation,bytes)!=IDENTITY_INCARNATION_SIZE)
+      return(false);
+   m_transient=true;
+   m_problem=problem;
+   const ulong begin=(ulong)TimeGMT();
+   m_counter=(m_counter>=begin ? m_counter+1 : begin);
+   Close();
    return(true);
   }
 
 bool CIdentity::NextConnection(void)
   {
    long counter=0;
-   if(m_database==INVALID_HANDLE)
-     {
-      m_problem="the identity is not open";
+   if(!m_store.Begin())
       return(false);
-     }
-   if(!Execute("UPDATE identity SET connection_counter=connection_counter+1 WHERE id=1","cannot be written") ||
-      !ReadLong("SELECT connection_counter FROM identity WHERE id=1",counter))
-      return(false);
-   if(counter<=0 || (ulong)counter<=m_counter)
+   if(!RaiseCounter(counter) || !m_store.Seal("identity") || !m_store.Commit())
      {
-      Fail("does not keep what is written",0);
+      m_store.Rollback();
       return(false);
      }
    m_counter=(ulong)counter;
    return(true);
   }
 
+bool CIdentity::RaiseCounter(long &counter)
+  {
+   bool row=false;
+   const int update=m_store.Prepare("UPDATE identity SET connection_counter=connection_counter+1 WHERE id=1",true);
+   const bool updated=(update!=INVALID_HANDLE && m_store.Run(update));
+   m_store.Finish(update);
+   if(!updated)
+      return(false);
+   const int request=m_store.Prepare("SELECT connection_counter FROM identity WHERE id=1",true);
+   const bool read=m_store.Next(request,row);
+   const bool raised=row && m_store.Long(request,0,counter) && counter>0 && (ulong)counter>m_counter;
+   m_store.Finish(request);
+   if(read && !raised)
+      m_store.Fail("does not keep what is written",0);
+   return(raised);
+  }
+
 bool CIdentity::SeeRelayEpoch(const ulong epoch)
   {
-   if(epoch<=m_relay_epoch)
+   //--- one that could not be written is tried again
+   if(epoch<=m_relay_epoch && (m_transient || m_written_epoch==m_relay_epoch))
       return(true);
-   if(m_database==INVALID_HANDLE)
+   return(CommitEpoch(epoch));
+  }
+
+bool CIdentity::CommitEpoch(const ulong epoch)
+  {
+   //--- in memory at once: also when the disk refuses, an older relay is not accepted any more
+   if(epoch>m_relay_epoch)
+      m_relay_epoch=epoch;
+   if(m_transient)
+      return(false);
+   if(!m_store.Begin())
+      return(false);
+   const int update=m_store.Prepare("UPDATE identity SET relay_epoch_seen=?1 WHERE id=1",true);
+   const bool updated=m_store.BindLong(update,0,(long)m_relay_epoch) && m_store.Run(update);
+   m_store.Finish(update);
+   if(!updated || !m_store.Seal("identity") || !m_store.Commit())
      {
-      m_problem="the identity is not open";
+      m_store.Rollback();
       return(false);
      }
-   //--- in memory at once: also when the disk refuses, an older relay is not accepted any more
-   m_relay_epoch=epoch;
-   return(Execute(StringFormat("UPDATE identity SET relay_epoch_seen=%I64d WHERE id=1",(long)epoch),"cannot be written"));
+   m_written_epoch=m_relay_epoch;
+   return(true);
   }
 
 bool CIdentity::CopyIncarnation(uchar &out[]) const
@@ -227,7 +241,7 @@ bool CIdentity::MakeNonce(const uchar &key[],const long now_us,const ulong login
   }
 
 // MQL5 has no randomness: whatever differs between two terminals and two moments is hashed.
-bool CIdentity::MakeIncarnation(const uchar &key[],const ulong login,string &hex) const
+bool CIdentity::MakeIncarnation(const uchar &key[],const ulong login,const string where,string &hex) const
   {
    CByteBuffer data;
    uchar bytes[];
@@ -239,107 +253,11 @@ bool CIdentity::MakeIncarnation(const uchar &key[],const ulong login,string &hex
    data.U64LE((ulong)TimeLocal());
    data.U64LE((ulong)TimeGMT());
    data.AppendText(TerminalInfoString(TERMINAL_DATA_PATH));
-   data.AppendText(m_file);
+   data.AppendText(where);
    if(data.Failed() || !data.ToArray(bytes) || !CSha256::Hash(bytes,hash))
       return(false);
    hex=BytesToHex(hash,0,IDENTITY_INCARNATION_SIZE);
    return(hex!="");
-  }
-
-// PRAGMA is not in the documentation of Database*: so it is set, and believed only when read back.
-void CIdentity::CheckDurability(void)
-  {
-   string journal="";
-   long synchronous=-1;
-   string before=m_problem;
-   ResetLastError();
-   if(!DatabaseExecute(m_database,"PRAGMA journal_mode=WAL"))
-      m_durability=StringFormat("PRAGMA journal_mode was refused (error %d)",GetLastError());
-   ResetLastError();
-   if(!DatabaseExecute(m_database,"PRAGMA synchronous=FULL"))
-      m_durability=StringFormat("PRAGMA synchronous was refused (error %d)",GetLastError());
-   bool sound=ReadText("PRAGMA journal_mode",journal) && ReadLong("PRAGMA synchronous",synchronous);
-   m_problem=before;
-   StringToLower(journal);
-   m_durable=(sound && synchronous>=2 && (journal=="wal" || journal=="delete" || journal=="truncate" || journal=="persist"));
-   if(m_durable)
-      m_durability="";
-   else
-      if(sound)
-         m_durability=StringFormat("the database works with journal_mode %s and synchronous %I64d",journal,synchronous);
-  }
-
-bool CIdentity::Execute(const string sql,const string what)
-  {
-   ResetLastError();
-   if(DatabaseExecute(m_database,sql))
-      return(true);
-   Fail(what,GetLastError());
-   return(false);
-  }
-
-bool CIdentity::ReadLong(const string sql,long &value)
-  {
-   ResetLastError();
-   int request=DatabasePrepare(m_database,sql);
-   if(request==INVALID_HANDLE)
-     {
-      Fail("cannot be read",GetLastError());
-      return(false);
-     }
-   bool sound=DatabaseRead(request);
-   if(sound)
-      sound=DatabaseColumnLong(request,0,value);
-   int error=(sound ? 0 : GetLastError());
-   DatabaseFinalize(request);
-   if(!sound)
-      Fail("cannot be read",error);
-   return(sound);
-  }
-
-bool CIdentity::ReadText(const string sql,string &value)
-  {
-   ResetLastError();
-   int request=DatabasePrepare(m_database,sql);
-   if(request==INVALID_HANDLE)
-     {
-      Fail("cannot be read",GetLastError());
-      return(false);
-     }
-   bool sound=DatabaseRead(request);
-   if(sound)
-      sound=DatabaseColumnText(request,0,value);
-   int error=(sound ? 0 : GetLastError());
-   DatabaseFinalize(request);
-   if(!sound)
-      Fail("cannot be read",error);
-   return(sound);
-  }
-
-void CIdentity::Fail(const string what,const int error)
-  {
-   string advice="";
-   switch(error)
-     {
-      case IDENTITY_ERR_BUSY:
-      case IDENTITY_ERR_LOCKED:
-         advice=": another program uses it; attach the bridge to one chart only";
-         break;
-      case IDENTITY_ERR_READONLY:
-         advice=": it is read-only; change that in its properties";
-         break;
-      case IDENTITY_ERR_CORRUPT:
-      case IDENTITY_ERR_NOTADB:
-         advice=": move it away; the terminal then begins as a new one";
-         break;
-      case IDENTITY_ERR_FULL:
-         advice=": the disk is full";
-         break;
-     }
-   m_problem="the file MQL5\\Files\\"+m_file+" "+what;
-   if(error!=0)
-      m_problem+=StringFormat(" (error %d)",error);
-   m_problem+=advice;
   }
 
 #endif // BRIDGE_SUPPORT_IDENTITY_MQH

@@ -32,6 +32,7 @@ public:
    bool              GetUnsigned(const string key,ulong &value);
    bool              GetDouble(const string key,double &value);
    bool              GetBool(const string key,bool &value);
+   bool              GetRaw(const string key,uchar &value[]);    // the bytes of the value
 
 private:
    int               Find(const string key) const;
@@ -162,6 +163,19 @@ bool CMsgPackMap::GetBool(const string key,bool &value)
       return(false);
    value=token.flag;
    return(true);
+  }
+
+bool CMsgPackMap::GetRaw(const string key,uchar &value[])
+  {
+   const int index=Find(key);
+   if(index<0)
+      return(false);
+   CMsgPackReader reader;
+   reader.Attach(m_data);
+   if(!reader.Seek(m_places[index]) || !reader.Skip(0))
+      return(false);
+   const int size=reader.Position()-m_places[index];
+   return(ArrayResize(value,size)==size && ArrayCopy(value,m_data,0,m_places[index],size)==size);
   }
 
 #endif // BRIDGE_WIRE_MSGPACKMAP_MQH

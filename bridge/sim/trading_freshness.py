@@ -1,0 +1,81 @@
+"""Whether the positions that a terminal sees have its own last deals in them.
+
+A netting account has one position a symbol, and closing is a deal against it: more than is open
+opens the reverse, whatever position the request names. What is open is read just before sending,
+and a terminal learns of its own deals a moment after their answers. A close is held back until
+then.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from bridge.model.enums import TradeRequestActions
+from bridge.wire.spec import NewFlag, OrderOutcome
+
+if TYPE_CHECKING:
+    from bridge.sim.ledger import LedgerEntry
+    from bridge.sim.trading_evidence import EvidenceFinder
+    from bridge.sim.trading_ports import Broker
+    from bridge.wire.messages import New, Result
+
+__all__ = ["Freshness"]
+
+#: A position that shows nothing of a deal for so long is taken as it is: somebody else's deals,
+#: or a server that does not tell when a position changed.
+_HELD_MAX_US: Final = 10_000_000
+_TRADED: Final = frozenset({OrderOutcome.DONE, OrderOutcome.PARTIAL, OrderOutcome.PLACED})
+
+
+class _Own(NamedTuple):
+    # The last order of ours that traded in a symbol.
+    order: int
+    intent_msc: int
+    since_us: int
+
+
+class Freshness:
+    """
+    Looks after the symbols of one account.
+
+    Args:
+        broker: what the terminal sees.
+        finder: reads the deals of an order.
+        hedging: the account has many positions a symbol, and its server closes no more than one.
+    """
+
+    def __init__(self, broker: Broker, finder: EvidenceFinder, *, hedging: bool) -> None:
+        self._broker = broker
+        self._finder = finder
+        self._hedging = hedging
+        self._last: dict[str, _Own] = {}
+
+    def traded(self, entry: LedgerEntry, result: Result, now_us: int) -> None:
+        """
+        Note what a command of ours came to.
+        """
+        traded = result.outcome in _TRADED and entry.sent.action == TradeRequestActions.DEAL
+        if traded and not self._hedging:
+            self._last[entry.sent.symbol] = _Own(result.order, entry.intent_msc, now_us)
+
+    def holds(self, new: New, now_us: int) -> bool:
+        """
+        Tell whether a NEW closes something, and what is open cannot be told yet.
+        """
+        request = new.request
+        closes = new.flags & NewFlag.REDUCE_ONLY and request.action == TradeRequestActions.DEAL
+        if not closes or not self._last:
+            return False
+        for position in self._broker.positions(symbol=request.symbol or None):
+            if request.position and position.ticket != request.position:
+                continue
+            own = self._last.get(position.symbol)
+            if own is None:
+                continue
+            if now_us - own.since_us >= _HELD_MAX_US:
+                del self._last[position.symbol]
+                continue
+            deals = self._finder.deals_of(own.order, own.intent_msc)
+            if not deals or position.time_update_msc < deals[-1].time_msc:
+                return True
+        return False

@@ -1,0 +1,131 @@
+//+------------------------------------------------------------------+
+//|                                                    Freshness.mqh |
+//|                                                   mt5-zmq-bridge |
+//+------------------------------------------------------------------+
+// Whether the positions that a terminal sees have its own last deals in them.
+//
+// A netting account has one position a symbol, and closing is a deal against it: more than is open
+// opens the reverse, whatever position the request names. What is open is read just before sending,
+// and a terminal learns of its own deals a moment after their answers. A close is held back until
+// then, and while positions or deals cannot be read.
+// May touch: positions and deals through CBroker.
+// What must change together: this file, bridge/sim/trading_freshness.py.
+
+#ifndef BRIDGE_TRADE_FRESHNESS_MQH
+#define BRIDGE_TRADE_FRESHNESS_MQH
+
+#include <Bridge/Trade/BrokerAccess.mqh>
+#include <Bridge/Trade/Evidence.mqh>
+#include <Bridge/Trade/Results.mqh>
+
+//+------------------------------------------------------------------+
+//| The last order of ours that traded in a symbol                   |
+//+------------------------------------------------------------------+
+struct SOwnTrade
+  {
+   string            symbol;
+   ulong             order;
+   long              intent_msc;
+   long              since_us;
+  };
+
+//+------------------------------------------------------------------+
+//| Looks after the symbols of one account                           |
+//+------------------------------------------------------------------+
+class CFreshness
+  {
+private:
+   CBroker          *m_broker;
+   CEvidenceFinder  *m_finder;
+   SOwnTrade         m_last[];
+
+   int               PlaceOf(const string symbol) const;
+   void              Remove(const int place);
+   bool              IsStale(const SPositionRecord &position,const long now_us);
+
+public:
+                     CFreshness(CBroker *broker,CEvidenceFinder *finder) : m_broker(broker),m_finder(finder) { }
+   // Another account, or another life of it.
+   void              Begin(void) { ArrayFree(m_last); }
+   // Note what a command of ours came to.
+   void              Traded(const SLedgerEntry &entry,const SResult &result,const long now_us);
+   // Whether a NEW closes something, and what is open cannot be told yet.
+   bool              Holds(const SNew &order,const long now_us);
+  };
+
+void CFreshness::Traded(const SLedgerEntry &entry,const SResult &result,const long now_us)
+  {
+   if(!IsExecuted(result.outcome) || entry.sent.action!=TRADE_ACTION_DEAL || m_broker.Hedging())
+      return;
+   int place=PlaceOf(entry.sent.symbol);
+   if(place<0)
+     {
+      place=ArraySize(m_last);
+      if(ArrayResize(m_last,place+1,16)!=place+1)
+         return;
+     }
+   m_last[place].symbol=entry.sent.symbol;
+   m_last[place].order=result.order;
+   m_last[place].intent_msc=entry.intent_msc;
+   m_last[place].since_us=now_us;
+  }
+
+bool CFreshness::Holds(const SNew &order,const long now_us)
+  {
+   const bool closes=((order.flags&(uint)NEW_REDUCE_ONLY)!=0 && order.request.action==(uint)TRADE_ACTION_DEAL);
+   if(!closes || ArraySize(m_last)==0)
+      return(false);
+   SPositionRecord positions[];
+   string symbol="";
+   if(order.request.has_symbol)
+      symbol=order.request.symbol;
+   if(!m_broker.PositionsOf(symbol,positions))
+      return(true);
+   const bool named=(order.request.has_position && order.request.position!=0);
+   for(int i=0; i<ArraySize(positions); i++)
+     {
+      if(named && positions[i].ticket!=order.request.position)
+         continue;
+      if(IsStale(positions[i],now_us))
+         return(true);
+     }
+   return(false);
+  }
+
+// Whether a position does not show the deals of our last order yet. One that shows nothing of them
+// for long is taken as it is: somebody else's deals, or a server that does not tell when it changed.
+bool CFreshness::IsStale(const SPositionRecord &position,const long now_us)
+  {
+   const int place=PlaceOf(position.symbol);
+   if(place<0)
+      return(false);
+   if(now_us-m_last[place].since_us>=FRESHNESS_HELD_MAX_US)
+     {
+      Remove(place);
+      return(false);
+     }
+   SDealRecord deals[];
+   if(!m_finder.DealsOf(m_last[place].order,m_last[place].intent_msc,deals))
+      return(true);
+   const int total=ArraySize(deals);
+   return(total==0 || position.time_update_msc<deals[total-1].time_msc);
+  }
+
+int CFreshness::PlaceOf(const string symbol) const
+  {
+   for(int i=0; i<ArraySize(m_last); i++)
+      if(m_last[i].symbol==symbol)
+         return(i);
+   return(-1);
+  }
+
+void CFreshness::Remove(const int place)
+  {
+   const int total=ArraySize(m_last);
+   for(int i=place; i<total-1; i++)
+      m_last[i]=m_last[i+1];
+   if(ArrayResize(m_last,total-1)!=total-1)
+      ArrayFree(m_last);
+  }
+
+#endif // BRIDGE_TRADE_FRESHNESS_MQH

@@ -1,0 +1,146 @@
+"""The terminal's side of its broker: the trade functions, asked of the broker's process.
+
+What a terminal may see arrives with ``advance``, as with the ``Exchange`` itself; history stays
+here, because it does not change any more.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+from bridge.model.trade import (
+    AccountRecord,
+    DealRecord,
+    OrderRecord,
+    PositionRecord,
+    TradeCheckResult,
+    TradeRequest,
+    TradeResult,
+)
+from bridge.sim.exchange_records import Transaction, TransactionType
+from tests.chaos.rpc import Connection, from_values, to_values
+
+if TYPE_CHECKING:
+    from bridge.sim.exchange_rules import BrokerRules
+
+__all__ = ["RemoteBroker"]
+
+#: News are fetched so often at most while nothing is under way.
+_FETCH_US = 4_000
+#: History comes in the order in which it was seen; so much may a time be out of order.
+_SHUFFLED_MSC = 60_000
+_TIMEOUT_S = 30.0
+
+
+class _Sending:
+    # An OrderSend under way.
+
+    def __init__(self, at_us: int) -> None:
+        self.at_us = at_us
+        self.result: TradeResult | None = None
+
+
+class RemoteBroker:
+    """
+    ``bridge.sim.trading_ports.Broker`` over a connection. One thread uses it.
+
+    ``offset_us``: the server's clock minus this machine's.
+    """
+
+    def __init__(self, port: int, rules: BrokerRules, offset_us: int) -> None:
+        self.rules = rules
+        self._offset_us = offset_us
+        stream = socket.create_connection(("127.0.0.1", port), _TIMEOUT_S)
+        self._connection = Connection(stream)
+        self._next_us = 0
+        self._transactions: list[Transaction] = []
+        self._deals: list[DealRecord] = []
+        self._history: list[OrderRecord] = []
+        self._sent: dict[int, _Sending] = {}
+        self.advance(1)
+
+    def server_time_msc(self, now_us: int) -> int:
+        return (now_us + self._offset_us) // 1000
+
+    def advance(self, now_us: int) -> None:
+        if now_us < self._next_us and not any(one.at_us <= now_us for one in self._sent.values()):
+            return
+        self._next_us = now_us + _FETCH_US
+        transactions, deals, history, settled = self._ask("advance")
+        self._transactions += [_transaction(values) for values in transactions]
+        self._deals += [from_values(DealRecord, values) for values in deals]
+        self._history += [from_values(OrderRecord, values) for values in history]
+        for number, values in settled:
+            if values is not None:
+                self._sent[number].result = from_values(TradeResult, values)
+            del self._sent[number]
+
+    def transactions(self) -> list[Transaction]:
+        found, self._transactions = self._transactions, []
+        return found
+
+    def order_check(self, request: TradeRequest, now_us: int) -> TradeCheckResult:
+        return from_values(TradeCheckResult, self._ask("check", to_values(request)))
+
+    def order_send(self, request: TradeRequest, now_us: int) -> _Sending:
+        number, at_us = self._ask("send", to_values(request))
+        sending = self._sent[number] = _Sending(at_us)
+        return sending
+
+    def positions(
+        self, *, symbol: str | None = None, ticket: int | None = None
+    ) -> list[PositionRecord]:
+        found = self._ask("positions", symbol, ticket)
+        return [from_values(PositionRecord, values) for values in found]
+
+    def orders(self, *, symbol: str | None = None, ticket: int | None = None) -> list[OrderRecord]:
+        return [from_values(OrderRecord, values) for values in self._ask("orders", symbol, ticket)]
+
+    def history_orders(self, from_msc: int, to_msc: int) -> list[OrderRecord]:
+        found = _between(self._history, "time_done_msc", from_msc, to_msc)
+        return sorted(found, key=lambda one: (one.time_done_msc, one.ticket))
+
+    def history_deals(self, from_msc: int, to_msc: int) -> list[DealRecord]:
+        found = _between(self._deals, "time_msc", from_msc, to_msc)
+        return sorted(found, key=lambda one: (one.time_msc, one.ticket))
+
+    def account(self) -> AccountRecord:
+        return from_values(AccountRecord, self._ask("account"))
+
+    def ledger(self) -> dict[str, Any]:
+        """
+        Return the broker's own ledger, plain. Not for a terminal.
+        """
+        return self._ask("ledger")
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _ask(self, *request: Any) -> Any:
+        self._connection.send(request)
+        answer = self._connection.receive()
+        if answer is None:
+            raise ConnectionError("the broker's process is gone")
+        return answer
+
+
+def _between(records: list[Any], field: str, from_msc: int, to_msc: int) -> list[Any]:
+    # From the newest backwards: what is asked for is mostly the last minute.
+    found = []
+    for record in reversed(records):
+        time_msc = getattr(record, field)
+        if from_msc <= time_msc <= to_msc:
+            found.append(record)
+        elif time_msc < from_msc - _SHUFFLED_MSC:
+            break
+    return found
+
+
+def _transaction(values: list[Any]) -> Transaction:
+    values[0] = TransactionType(values[0])
+    if values[-2] is not None:
+        values[-2] = from_values(TradeRequest, values[-2])
+    if values[-1] is not None:
+        values[-1] = from_values(TradeResult, values[-1])
+    return from_values(Transaction, values)

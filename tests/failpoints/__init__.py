@@ -1,0 +1,1 @@
+"""An order is stopped at every step of its life, by every fault: ``points`` lists them all."""

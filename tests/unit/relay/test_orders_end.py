@@ -1,0 +1,187 @@
+"""The order path: what the end of the relay leaves, and a person's word for what nobody can find out."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.bus.bodies import TradeKind
+from bridge.exceptions import JournalError
+from bridge.wire.spec import TradingState
+from tests.support.orders import SECOND, FakeReply, OrderBench
+
+
+@pytest.fixture
+def bench():
+    made = OrderBench()
+    made.connect()
+    return made
+
+
+# --- the end -----------------------------------------------------------------------------------------------
+
+
+def test_at_the_end_everybody_gets_the_reply_that_is_true(bench):
+    sent = bench.order("1")
+    bench.view.busy_us = bench.us + SECOND
+    waiting = bench.order("2")
+    bench.orders.stop()
+
+    assert ("UNKNOWN", "SHUTTING_DOWN") == (sent.outcome, waiting.outcome)
+
+
+def test_status_names_the_unresolved_and_the_state(bench):
+    bench.order(valid_for_ms=100)
+    bench.wait(SECOND)
+    bench.view.busy_us = bench.us + SECOND
+    bench.order("2")
+
+    assert {
+        "enabled": True,
+        "state": "ACTIVE",
+        "reason": "",
+        "open_orders": 1,
+        "unresolved": ["c/1"],
+        "waiting": 1,
+    } == bench.orders.describe()
+    assert "UNKNOWN" == bench.status("c/2")
+    assert "nothing was sent" in bench.orders.status("c/2")["message"]
+
+
+def test_what_was_never_heard_of_has_no_status(bench):
+    assert bench.orders.status("c/9") is None
+
+
+# --- a person's word -----------------------------------------------------------------------------------------
+
+
+def resolve(bench, name="c/1", executed=False, **tickets):
+    reply = FakeReply()
+    given = {"order": 0, "deal": 0, **tickets}
+    bench.orders.resolve(
+        name,
+        executed=executed,
+        evidence="seen at the broker",
+        who="me",
+        reply=reply,
+        now=bench.now,
+        **given,
+    )
+    bench.turn()
+    return reply
+
+
+@pytest.mark.parametrize(
+    ("executed", "expected"), [(True, "DONE"), (False, "REJECTED(NOT_EXECUTED)")]
+)
+def test_a_person_ends_what_nobody_else_can(bench, executed, expected):
+    bench.order(valid_for_ms=100)
+    bench.wait(SECOND)
+    reply = resolve(bench, executed=executed)
+
+    assert (expected, expected) == (reply.outcome, bench.status())
+    assert [TradeKind.ORDER_LIFE] == [kind for kind, _ in bench.published]
+
+    bench.asked()
+    bench.wait(60 * SECOND)
+
+    assert [] == bench.asked()
+
+
+def test_a_person_ends_nothing_that_is_known_or_under_way(bench):
+    bench.order()
+    under_way = resolve(bench)
+    bench.answer()
+    known = resolve(bench)
+    nothing = resolve(bench, "c/9")
+
+    assert ["INVALID_REQUEST", "INVALID_REQUEST", "NOT_AVAILABLE"] == [
+        reply.outcome for reply in (under_way, known, nothing)
+    ]
+
+
+def test_a_halt_is_not_undone_by_the_resume_before_it(bench):
+    """The resume's disk comes when the halt has been obeyed already."""
+    bench.orders.set_state(TradingState.HALTED, "first", "test", lambda _: None, bench.now)
+    bench.turn()
+    bench.orders.set_state(TradingState.ACTIVE, "", "test", lambda _: None, bench.now)
+    bench.orders.set_state(TradingState.HALTED, "second", "test", lambda _: None, bench.now)
+    bench.store.flush(1)
+    bench.orders.poll(bench.now)
+
+    assert TradingState.HALTED is bench.orders.state
+    assert "DENIED(HALTED)" == bench.submit().outcome
+
+    bench.turn()
+
+    assert TradingState.ACTIVE not in bench.halts()
+    assert "second" == bench.orders.describe()["reason"]
+
+
+def test_a_halt_holds_when_its_disk_fails_behind_a_resume(bench):
+    told = []
+    bench.orders.set_state(TradingState.HALTED, "first", "test", lambda _: None, bench.now)
+    bench.turn()
+    bench.orders.set_state(TradingState.ACTIVE, "", "test", lambda _: None, bench.now)
+    bench.orders.set_state(TradingState.HALTED, "second", "test", told.append, bench.now)
+    bench.store.flush(1)
+    bench.store.fail = JournalError("the disk is full")
+    bench.turn()
+    bench.store.fail = None
+
+    assert told[0] is not None
+    assert TradingState.HALTED is bench.orders.state
+
+
+def test_the_same_id_gets_a_reply_when_the_journal_cannot_be_read_any_more(bench, monkeypatch):
+    bench.order()
+    bench.answer()
+    again = bench.submit()
+
+    def find(command_id):
+        raise JournalError("the record is damaged")
+
+    monkeypatch.setattr(bench.journal, "find", find)
+    bench.turn()
+
+    assert "INTERNAL" == again.outcome
+
+
+def test_an_id_that_cannot_be_looked_up_is_denied_and_stops_nothing(bench, monkeypatch):
+    """It was free a moment ago: nothing was sent under it."""
+    bench.submit()
+    reply = FakeReply()
+    bench.orders.submit(bench.want("2"), reply, bench.now)
+
+    def reserve(*args, **options):
+        raise JournalError("the record is damaged")
+
+    monkeypatch.setattr(bench.journal, "reserve", reserve)
+    bench.turn()
+
+    assert "DENIED(JOURNAL)" == reply.outcome
+    assert ["c/1"] == bench.news()
+
+
+def test_a_terminal_that_was_halted_for_the_journal_is_let_go_with_it(bench):
+    """WELCOME said HALTED while nothing could be journalled; the terminal keeps to that."""
+    bench.cut()
+    bench.store.fail = JournalError("the disk is full")
+    bench.connect()
+    bench.wait(SECOND)
+
+    assert (TradingState.HALTED, []) == (bench.orders.state, bench.halts())
+
+    bench.store.fail = None
+    bench.orders.stir()  # a heartbeat
+    bench.turn()
+    bench.orders.stir()
+    bench.turn()
+
+    assert [TradingState.ACTIVE] == bench.halts()
+
+
+def test_a_resume_reaches_the_terminal_whatever_the_relay_thinks(bench):
+    bench.orders.set_state(TradingState.ACTIVE, "", "test", lambda _: None, bench.now)
+    bench.turn()
+
+    assert [TradingState.ACTIVE] == bench.halts()
