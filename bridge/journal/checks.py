@@ -8,6 +8,7 @@ is left as it was found: it may be all that is known of somebody's orders.
 from __future__ import annotations
 
 import contextlib
+import functools
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from bridge.exceptions import JournalError
 from bridge.journal.lock import MOVE_AWAY
 from bridge.journal.schema import (
     APPLICATION_ID,
+    DDL,
     SCHEMA_VERSION,
     body_of,
     check_audit,
@@ -31,6 +33,7 @@ __all__ = [
     "check_header",
     "check_indexes",
     "check_rows",
+    "check_schema",
     "connect_reader",
     "explained",
     "inspect",
@@ -169,6 +172,8 @@ def inspect(reader: sqlite3.Connection, mark: int, rows_max: int) -> Inspection:
         )
     if version < 1:
         raise JournalError(f"the journal has the unknown version {version}")
+    if version == SCHEMA_VERSION:
+        check_schema(reader)
     [(rows,)] = reader.execute(_ROWS, (rows_max + 1,)).fetchall()
     if rows <= rows_max:
         check_indexes(reader)
@@ -187,6 +192,37 @@ def inspect(reader: sqlite3.Connection, mark: int, rows_max: int) -> Inspection:
         for _ in check_rows(reader, version):
             pass
     return Inspection(version, meta["epoch"], commits, rows)
+
+
+def schema_of(connection: sqlite3.Connection) -> frozenset[tuple[str, str, str, str]]:
+    """
+    Return what a database says of its tables and indexes; blanks and letters' case do not count.
+    """
+    rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE sql > ''")
+    return frozenset((*names, "".join(str(sql).split()).upper()) for *names, sql in rows)
+
+
+@functools.cache
+def schema_made_by(statements: tuple[str, ...]) -> frozenset[tuple[str, str, str, str]]:
+    """
+    Return what a database says that these statements have made.
+    """
+    with contextlib.closing(sqlite3.connect(":memory:")) as database:
+        for statement in statements:
+            database.execute(statement)
+        return schema_of(database)
+
+
+def check_schema(connection: sqlite3.Connection) -> None:
+    """
+    Check that the tables are those of this program: a bit turned in what SQLite has written down
+    about them, and it reads another column or no row, and says nothing.
+
+    Raises:
+        JournalError: they are not.
+    """
+    if schema_of(connection) != schema_made_by(DDL):
+        raise JournalError("the journal is damaged: its tables are not those of this version")
 
 
 def check_indexes(reader: sqlite3.Connection) -> None:

@@ -84,6 +84,10 @@ _REMOVED_AT_ONCE: Final = 500
 
 _OPEN_INDEX: Final = "CREATE INDEX commands_open ON commands (reserved) WHERE NOT final"
 
+_AUDIT_TABLE: Final = """CREATE TABLE audit (
+        id INTEGER PRIMARY KEY, utc_msc INTEGER NOT NULL, who TEXT NOT NULL, action TEXT NOT NULL,
+        subject TEXT NOT NULL, text TEXT NOT NULL, crc INTEGER NOT NULL)"""
+
 DDL: Final = (
     """CREATE TABLE meta (
         name TEXT PRIMARY KEY, value INTEGER NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID""",
@@ -110,9 +114,7 @@ DDL: Final = (
     """CREATE TABLE states (
         alias TEXT PRIMARY KEY, state INTEGER NOT NULL, reason TEXT NOT NULL, who TEXT NOT NULL,
         utc_msc INTEGER NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID""",
-    """CREATE TABLE audit (
-        id INTEGER PRIMARY KEY, utc_msc INTEGER NOT NULL, who TEXT NOT NULL, action TEXT NOT NULL,
-        subject TEXT NOT NULL, text TEXT NOT NULL, crc INTEGER NOT NULL)""",
+    _AUDIT_TABLE,
 )
 
 _INSERT_COMMAND: Final = "INSERT INTO commands VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -346,9 +348,11 @@ def upgrade_1(audit: Iterable[tuple[Any, ...]]) -> list[Statement]:
     """
     return [
         (_OPEN_INDEX, ()),
-        ("ALTER TABLE audit ADD COLUMN crc INTEGER NOT NULL DEFAULT 0", ()),
+        # Made anew: what SQLite has written down of a table is looked at, letter by letter.
+        ("DROP TABLE audit", ()),
+        (_AUDIT_TABLE, ()),
         *(
-            ("UPDATE audit SET crc = ? WHERE id = ?", (_crc(columns), number))
+            ("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?)", (number, *columns, _crc(columns)))
             for number, *columns in audit
         ),
     ]

@@ -32,6 +32,7 @@ from bridge.journal.checks import (
     check_header,
     check_indexes,
     check_rows,
+    check_schema,
     connect_reader,
     explained,
     inspect,
@@ -281,6 +282,7 @@ class SqliteStore:
         for sql, parameters in upgrade_1(connection.execute("SELECT * FROM audit").fetchall()):
             connection.execute(sql, parameters)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        check_schema(connection)
         connection.execute("COMMIT")
 
     def _load(self, reader: sqlite3.Connection, found: Inspection) -> Loaded:

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 import msgpack
 
 from bridge.exceptions import BridgeError, ConfigError, RemoteProtocolError
-from bridge.journal.checks import connect_reader, is_damage, take_back
+from bridge.journal.checks import connect_reader, is_damage, schema_made_by, schema_of, take_back
 from bridge.journal.mark import MARK_SIZE, pack_mark, unpack_mark
 from bridge.model.trade import TradeRequest, asdict
 from bridge.wire.fields import FieldError
@@ -384,16 +384,22 @@ class SqliteLedger:
             raise self._refusal("the ledger is damaged")
         commits = 0
         if version == _SCHEMA_VERSION:
+            # A bit turned in what SQLite has written down of its tables: it reads other columns.
+            if schema_of(reader) != schema_made_by(_TABLES):
+                raise self._refusal(
+                    "the ledger is damaged: its tables are not those of its version"
+                )
             for row in reader.execute("SELECT * FROM commands"):
                 if not _is_sound(row):
                     raise self._refusal(f"the ledger is damaged: the entry of {row[0]!r}")
-            checks = {row[0]: row for row in reader.execute("SELECT * FROM checks")}
-            for name, table in (("identity", "identity"), ("trading", "trading")):
-                [row] = reader.execute(f"SELECT * FROM {table}").fetchall() or [()]  # noqa: S608  # names of this file
-                if (name, 0, _crc(row)) != checks.get(name):
-                    raise self._refusal(f"the ledger is damaged: its {name}")
-            commits = checks["commits"][1] if "commits" in checks else -1
-            if commits < 0 or ("commits", commits, _crc(("commits", commits))) != checks["commits"]:
+            checks = {name: rest for name, *rest in reader.execute("SELECT * FROM checks")}
+            for table in ("identity", "trading"):
+                rows = reader.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608  # names of this file
+                _, crc = checks.get(table, (0, None))
+                if len(rows) != 1 or not _is_sound((*rows[0], crc)):
+                    raise self._refusal(f"the ledger is damaged: its {table}")
+            commits, crc = checks.get("commits", (0, None))
+            if not _is_sound(("commits", commits, crc)):
                 raise self._refusal("the ledger is damaged: the number of its transactions")
         if commits < mark:
             raise self._refusal(
@@ -429,8 +435,15 @@ class SqliteLedger:
         database = self._database
         database.execute("BEGIN IMMEDIATE")
         with database:
+            columns = [row[1] for row in database.execute("PRAGMA table_info(commands)")]
+            rows: list[tuple[Any, ...]] = []
+            if columns and "crc" not in columns:
+                # Made anew: what SQLite has written down of a table is looked at as it stands.
+                rows = database.execute("SELECT * FROM commands").fetchall()
+                database.execute("DROP TABLE commands")
             for statement in _TABLES:
                 database.execute(statement)
+            database.executemany(_REPLACE_COMMAND, [(*row, _crc(row)) for row in rows])
             # A counter that begins with the seconds since 1970 is higher than all that a lost
             # ledger of this terminal used: it is in the nonce, which must not repeat.
             database.execute(
@@ -438,16 +451,13 @@ class SqliteLedger:
                 (secrets.token_hex(_INCARNATION_SIZE), int(time.time())),
             )
             database.execute("INSERT OR IGNORE INTO trading VALUES(1,0)")
-            columns = [row[1] for row in database.execute("PRAGMA table_info(commands)")]
-            if "crc" not in columns:
-                database.execute("ALTER TABLE commands ADD COLUMN crc INTEGER NOT NULL DEFAULT 0")
-                for row in database.execute("SELECT * FROM commands").fetchall():
-                    database.execute(_REPLACE_COMMAND, (*row[:-1], _crc(row[:-1])))
             for table in ("identity", "trading"):
                 [row] = database.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608  # names of this file
                 database.execute(*_check(table, row))
             database.execute(_PUT_CHECK, ("commits", 1, _crc(("commits", 1))))
             database.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
+            if schema_of(database) != schema_made_by(_TABLES):
+                raise self._refusal("the ledger's tables are not those of an older version")
 
     def _read(self, query: str) -> Any:
         return _value(self._database, query)

@@ -389,8 +389,10 @@ class TradingDesk(Trading):
             else:
                 result = self._executor.begin(command, self.state, login, moment)
                 if result is None:
-                    # One that is held back waits for its turn, until its deadline.
-                    self._ready = not self._freshness.holds(command, moment.now_us)
+                    if self._freshness.holds(command, moment.now_us):
+                        # It waits for what it is about to be seen, until its deadline.
+                        break
+                    self._ready = True
                     return
                 self._outbox.append(result)
             self._queue.popleft()
@@ -402,6 +404,7 @@ class TradingDesk(Trading):
         if not isinstance(new, New):
             return moment.now_us
         self._queue.popleft()
+        self._freshness.sends()
         result = self._executor.send(new, self.state, login, moment)
         if result is not None:
             self._outbox.append(result)

@@ -14,6 +14,7 @@ from bridge.model.enums import TradeRequestActions
 from bridge.wire.spec import NewFlag, OrderOutcome
 
 if TYPE_CHECKING:
+    from bridge.model.trade import PositionRecord
     from bridge.sim.ledger import LedgerEntry
     from bridge.sim.trading_evidence import EvidenceFinder
     from bridge.sim.trading_ports import Broker
@@ -28,10 +29,18 @@ _TRADED: Final = frozenset({OrderOutcome.DONE, OrderOutcome.PARTIAL, OrderOutcom
 
 
 class _Own(NamedTuple):
-    # The last order of ours that traded in a symbol.
+    # The last order of ours that traded in a symbol, and what the position was when it was sent.
     order: int
     intent_msc: int
     since_us: int
+    before: _Seen | None
+
+
+class _Seen(NamedTuple):
+    # All that a deal changes of a position.
+    ticket: int
+    volume: float
+    time_update_msc: int
 
 
 class Freshness:
@@ -49,6 +58,14 @@ class Freshness:
         self._finder = finder
         self._hedging = hedging
         self._last: dict[str, _Own] = {}
+        self._before: dict[str, _Seen] = {}
+
+    def sends(self) -> None:
+        """
+        A command is about to be sent.
+        """
+        if not self._hedging:
+            self._before = {one.symbol: _seen(one) for one in self._broker.positions()}
 
     def traded(self, entry: LedgerEntry, result: Result, now_us: int) -> None:
         """
@@ -56,7 +73,9 @@ class Freshness:
         """
         traded = result.outcome in _TRADED and entry.sent.action == TradeRequestActions.DEAL
         if traded and not self._hedging:
-            self._last[entry.sent.symbol] = _Own(result.order, entry.intent_msc, now_us)
+            symbol = entry.sent.symbol
+            before = self._before.get(symbol)
+            self._last[symbol] = _Own(result.order, entry.intent_msc, now_us, before)
 
     def holds(self, new: New, now_us: int) -> bool:
         """
@@ -75,7 +94,13 @@ class Freshness:
             if now_us - own.since_us >= _HELD_MAX_US:
                 del self._last[position.symbol]
                 continue
+            if own.before == _seen(position):
+                return True
             deals = self._finder.deals_of(own.order, own.intent_msc)
             if not deals or position.time_update_msc < deals[-1].time_msc:
                 return True
         return False
+
+
+def _seen(position: PositionRecord) -> _Seen:
+    return _Seen(position.ticket, position.volume, position.time_update_msc)

@@ -63,7 +63,7 @@ _RESOLVE_S = 5.0
 _PATIENCE_S = 120.0
 _WINDOW = 64
 #: How long a deal may take to be told, in peace.
-_TOLD_S = 20.0
+_TOLD_S = 60.0
 _TELL_EVERY_S = 5.0
 
 
@@ -107,6 +107,8 @@ class Outcome:
     settle_s: float
     asks: int
     unanswered: int
+    #: whether the strategies came to the end of all their orders
+    finished: bool
     #: tickets of all deals, at the broker and on ``trade/<alias>``
     deals: list[int]
     deals_told: list[int]
@@ -232,10 +234,9 @@ def run_chaos(plan: Plan, folder: Path) -> Outcome:
         injector.run(plan)
         peace = time.monotonic()
         say(f"{peace - began:6.1f} s  no more faults, {pacer.orders} orders")
-        pacer.finish()
-        for client in clients:
-            client.finished.wait(max(0.0, peace + _PATIENCE_S - time.monotonic()))
-        say(f"{time.monotonic() - began:6.1f} s  the strategies have finished; asking the journal")
+        finished = _end(pacer, clients, peace)
+        wait_until_ended(relay.endpoint("request"))
+        say(f"{time.monotonic() - began:6.1f} s  the strategies have ended; asking the journal")
         if plan.forgets:
             _forget(relay, prober)
         told = read_answers(client.answers for client in clients)
@@ -256,9 +257,22 @@ def run_chaos(plan: Plan, folder: Path) -> Outcome:
         settle_s=_settled(told, peace),
         asks=sum(entry.asks for entry in told.values()),
         unanswered=sum(entry.unanswered for entry in told.values()),
+        finished=finished,
         deals=deals,
         deals_told=deals_told,
     )
+
+
+def _end(pacer: _Pacer, clients: list[ClientProcess], peace: float) -> bool:
+    # Return whether the strategies came to their end by themselves.
+    pacer.finish()
+    for client in clients:
+        client.finished.wait(max(0.0, peace + _PATIENCE_S - time.monotonic()))
+    finished = all(client.finished.is_set() for client in clients)
+    for client in clients:
+        # Nothing may be asked for any more while it is judged.
+        client.kill()
+    return finished
 
 
 def _forget(relay: RelayProcess, prober: Prober) -> None:
@@ -297,6 +311,21 @@ def _settled(told: dict[str, Told], peace: float) -> float:
         if entry.first_end is not None and entry.first_ask < peace
     ]
     return max([0.0, *late])
+
+
+def wait_until_ended(endpoint: str) -> None:
+    """
+    Wait until the relay has no open order; what has no end by then never gets one.
+    """
+    context = zmq.Context()
+    asker = Asker(context, endpoint)
+    until = time.monotonic() + SETTLE_MS / 1000 + _RESOLVE_S
+    while time.monotonic() < until:
+        if not asker.ask("status")["trading"][0]["open_orders"]:
+            break
+        threading.Event().wait(0.1)
+    asker.close()
+    context.destroy(0)
 
 
 def ask_journal(endpoint: str, told: dict[str, Told]) -> None:
@@ -388,6 +417,8 @@ def report(outcome: Outcome) -> tuple[dict[str, Any], list[str]]:
     }
     problems = list(judgement.shown)
     problems += recoveries.stuck
+    if not outcome.finished:
+        problems.append(f"the strategies did not finish within {_PATIENCE_S:.0f} s of peace")
     if not outcome.events_are_right:
         told, deals = outcome.deals_told, outcome.deals
         twice = len(told) - len(set(told))

@@ -34,6 +34,7 @@ def test_orders_survive_cuts_and_kills_of_real_processes(tmp_path, seed):
     )
     assert (10, 3, 2) == (line["cuts"], line["relay_kills"], line["terminal_kills"])
     assert outcome.deals == outcome.deals_told
+    assert outcome.finished
     # There was something to judge.
     assert outcome.judgement.orders >= 200
     assert outcome.judgement.executed >= 50

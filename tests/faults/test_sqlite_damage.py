@@ -275,3 +275,17 @@ def test_an_older_copy_of_a_ledger_is_refused(tmp_path):
 
     with pytest.raises(ConfigError, match=r"older copy.*move ledger\.sqlite\* away"):
         SqliteLedger(path)
+
+
+def test_a_turned_bit_in_what_sqlite_says_of_its_tables_is_noticed(tmp_path, monkeypatch):
+    """It reads another column then, or none, and finds nothing wrong with the pages."""
+    specimen = JournalSpecimen(tmp_path, killed=False)
+    start = specimen.files[specimen.name].index(b"id INTEGER PRIMARY KEY, utc_msc")
+    places = range(start, start + 22)
+    found = {specimen.flipped(specimen.name, place, 1) for place in places}
+
+    assert {REFUSED} == found
+
+    monkeypatch.setattr(checks, "check_schema", lambda connection: None)
+
+    assert "has forgotten" in {specimen.flipped(specimen.name, place, 1) for place in places}

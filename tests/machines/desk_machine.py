@@ -186,6 +186,7 @@ class DeskMachine(Machine):
         """
         self.start()
         self.turn()
+        self.connect()
 
     @rule(times=st.sampled_from([1, 1, 3]))
     def turn(self, times=1):
@@ -231,6 +232,18 @@ class DeskMachine(Machine):
         self.take()
         if self.place is None:
             self.place = EventCursor(self.server_msc, 0)
+        # A relay asks first for what it knows no end of.
+        self.query([name for name in list(self.commands)[-8:] if self.is_open(name)])
+        self.turn()
+
+    def is_open(self, name):
+        result = self.results.get(name)
+        return result is None or result.outcome in OPEN
+
+    def query(self, names):
+        if self.active and names:
+            self.desk.query(Query(tuple(names), SETTLE_MS, self.now, ()), self.moment())
+            self.take()
 
     @rule()
     def cut(self):
@@ -418,9 +431,7 @@ class DeskMachine(Machine):
     def ask(self, draw):
         rng = random.Random(draw)
         names = rng.sample(list(self.commands), min(3, len(self.commands)))
-        if self.active:
-            self.desk.query(Query(tuple(names), SETTLE_MS, self.now, ()), self.moment())
-            self.take()
+        self.query(names)
 
     @rule(state=st.sampled_from([*TradingState, *[TradingState.ACTIVE] * 3]))
     def halt(self, state):

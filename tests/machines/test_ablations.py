@@ -80,7 +80,7 @@ def test_desk_without_a_window(monkeypatch):
 def test_desk_that_believes_not_found_at_once(monkeypatch):
     monkeypatch.setattr(TradingDesk, "_is_settled", lambda *_: True)
 
-    assert is_noticed("desk", seed=3)
+    assert is_noticed("desk")
 
 
 def test_desk_that_takes_each_finding_for_news(monkeypatch):

@@ -30,6 +30,7 @@ from bridge.wire.messages import (
     Event,
     EventAck,
     EventCursor,
+    New,
     Result,
     pack_message,
     unpack_message,
@@ -44,6 +45,7 @@ __all__ = [
     "Call",
     "MqlEvents",
     "MqlFinder",
+    "MqlFreshness",
     "MqlReads",
     "MqlResults",
     "Program",
@@ -65,7 +67,7 @@ class Call:
     OUTCOME, MAKE, DENIED, FOUND, ADDS, REPLAYED, LOOK, DEALS = range(1, 9)
     EVENTS_BEGIN, EVENTS_END, EVENTS_CLOCK, EVENTS_ACK, EVENTS_TAKE = range(9, 14)
     COMMANDS_OPEN, INTEND, RECORD, FIND, TRACE, EPOCH, STATE, RETRY = range(14, 22)
-    ANOTHER, RIVALS, READ = 22, 23, 24
+    ANOTHER, RIVALS, READ, TRADED, HOLDS, SENDS = range(22, 28)
 
 
 class SeenBroker:
@@ -118,6 +120,8 @@ class Program:
         self.process = process
         self.lines: list[str] = []
         self.events: MqlEvents | None = None
+        #: whose stream it is, also between sessions
+        self.streaming: MqlEvents | None = None
         process.on_event = self._take_event
 
     def _take_event(self, event: dict[str, Any]) -> None:
@@ -199,6 +203,7 @@ def patched(program: Program, *modules: ModuleType) -> Iterator[None]:
         "ResultMaker": MqlResults,
         "EventStream": MqlEvents,
         "TradeReads": MqlReads,
+        "Freshness": MqlFreshness,
         "adds_to": lambda known, finding: bool(
             program.ask(Call.ADDS, [_packed(known), _of_finding(finding)])
         ),
@@ -208,7 +213,7 @@ def patched(program: Program, *modules: ModuleType) -> Iterator[None]:
         ),
     }
     with pytest.MonkeyPatch.context() as patch:
-        for one in (MqlFinder, MqlResults, MqlEvents, MqlReads):
+        for one in (MqlFinder, MqlResults, MqlEvents, MqlReads, MqlFreshness):
             patch.setattr(one, "program", program, raising=False)
         for module in modules:
             for name, made in classes.items():
@@ -371,8 +376,10 @@ class MqlEvents:
     def begin(self, cursor: EventCursor | None, moment: Moment, *, told: bool) -> None:
         self.program.events = self
         self.program.look_at(self._broker)
-        place = None if cursor is None else cursor.time_msc
-        self.program.call(Call.EVENTS_BEGIN, [place, _of_moment(moment), told])
+        place = None if cursor is None else list(cursor)
+        is_new = self.program.streaming is not self
+        self.program.streaming = self
+        self.program.call(Call.EVENTS_BEGIN, [place, _of_moment(moment), told, is_new])
         self._quiet_until_us = 0
 
     def end(self) -> None:
@@ -433,3 +440,33 @@ class MqlReads:
         if code:
             raise ReadProblem(ErrorCode(code), text)
         return value
+
+
+class MqlFreshness:
+    """
+    What ``Freshness`` is. The program has one at a time, and asks the account for its kind.
+    """
+
+    program: ClassVar[Program]
+
+    def __init__(self, broker: Any, finder: Any, *, hedging: bool) -> None:
+        del finder, hedging
+        self._broker = broker
+        self.program.call(Call.TRADED)
+
+    def sends(self) -> None:
+        self._look()
+        self.program.call(Call.SENDS)
+
+    def traded(self, entry: LedgerEntry, result: Result, now_us: int) -> None:
+        self._look()
+        self.program.call(Call.TRADED, pack_entry(entry.with_result(result)), now_us)
+
+    def holds(self, new: New, now_us: int) -> bool:
+        self._look()
+        return bool(self.program.ask(Call.HOLDS, pack_message(new), now_us))
+
+    def _look(self) -> None:
+        self.program.look_at(self._broker)
+        # An account without an exchange of its own answers for the terminal.
+        self.program.process.set_account(margin_mode=self._broker.account().margin_mode)

@@ -17,8 +17,10 @@ import pytest
 from bridge.model.enums import MqlError
 from bridge.model.trade import DealRecord, OrderRecord, PositionRecord, TradeRequest, order_tag
 from bridge.sim import trading, trading_executor
-from bridge.sim.trading_evidence import Case
-from bridge.wire.spec import Evidence, OrderOutcome
+from bridge.sim.trading_evidence import Case, Finding
+from bridge.sim.trading_ports import Moment
+from bridge.sim.trading_results import ResultMaker, adds_to
+from bridge.wire.spec import Evidence, OrderOutcome, Permission
 from tests.mql5.broker_trade import TradeFaults
 from tests.mql5.evidence_program import MqlFinder, patched, running
 from tests.mql5.scenarios.expert import why_not
@@ -152,6 +154,29 @@ EVERY = {
     "remove": request(REMOVE, order=5),
     "close_by": request(CLOSE_BY, position=5, position_by=6),
 }
+
+
+def test_results_are_told_again_for_the_same_reasons():
+    """
+    Every outcome that is known, every one that is found, with the same, more and fewer deals.
+    """
+    made = ResultMaker(bytes(16))
+    moment = Moment(0, 1_000, 0, Permission(31), 0)
+    deals = [(), (1,), (1, 2), tuple(range(256))]
+    knowns = [None] + [
+        made.make("test/x", outcome, moment, deals=named)
+        for outcome in OrderOutcome
+        for named in deals
+    ]
+    findings = [
+        Finding(outcome, deals=named)
+        for outcome in OrderOutcome
+        if outcome > OrderOutcome.DENIED
+        for named in deals
+    ]
+    asked = [(known, finding) for known in knowns for finding in findings]
+
+    assert [adds_to(*one) for one in asked] == [trading.adds_to(*one) for one in asked]
 
 
 @pytest.mark.parametrize("kind", EVERY)

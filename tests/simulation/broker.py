@@ -86,8 +86,10 @@ class Broker:
         symbols: list[str],
         clock_offset_us: int,
         execution_ms: int = 0,
+        lossy: bool = False,
     ) -> None:
         self._execution_ms = execution_ms
+        self._lossy = lossy
         self.processed: list[Processed] = []
         #: called when a terminal that looks would see something else
         self.stirred: Callable[[], None] = lambda: None
@@ -184,6 +186,14 @@ class Broker:
     # --- inside ----------------------------------------------------------------------------
 
     def _moods(self) -> BrokerRules:
+        rules = self._drawn()
+        if self._lossy:
+            rules = dataclasses.replace(
+                rules, lose_reply=0.3, reply_timeout_ms=300, state_delay_ms=(500, 2_500)
+            )
+        return rules
+
+    def _drawn(self) -> BrokerRules:
         rng = self._rng
         slow = rng.choice((60, 120, 400))
         return BrokerRules(

@@ -145,7 +145,7 @@ class Strategy:
         held = [one for one in self._held.values() if not self._is_locked(one)]
         idle = [one for one in held if not one.closing]
         full = len(idle) >= _HELD_MAX
-        if held and chance < (0.92 if full else 0.40):
+        if held and chance < (0.92 if full else self._world.plan.closing):
             double = not idle or rng.random() < self._world.plan.doubles
             chosen = rng.choice(held if double else idle)
             made = self._about_position(chosen, idle, number)

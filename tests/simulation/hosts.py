@@ -291,8 +291,11 @@ class TerminalHost:
             times.append(core.next_deadline() - self._offset_us)
             events = core.trading._events  # type: ignore[attr-defined]  # no port tells it
             # While a call blocks nothing is looked at; with its queue full, after the next ack.
-            if events._on and not events._queue and self._now >= core._blocked_until_us:
-                times.append(events._next_look_us - self._offset_us)
+            if self._now >= core._blocked_until_us:
+                if events._on and not events._queue:
+                    times.append(events._next_look_us - self._offset_us)
+                if core.trading._queue:  # type: ignore[attr-defined]  # nor that one waits
+                    times.append(self._loop.now + 20 * MS)
             if self._dialling_until:
                 times.append(self._dialling_until)
         if times:

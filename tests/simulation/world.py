@@ -59,9 +59,13 @@ class Plan:
     down_ms: tuple[int, int] = (50, 2_000)
     #: how often a close is asked for that may be under way already
     doubles: float = 0.1
+    #: how often a client that holds little closes or changes it all the same
+    closing: float = 0.4
     #: netting or hedging, and how long the trade server takes at most; else by chance
     netting: bool | None = None
     execution_ms: int = 0
+    #: many answers are lost, and positions show late what was done
+    lossy: bool = False
     #: how many clients; else by chance
     clients: int = 0
     in_burst_ms: int = 70
@@ -129,6 +133,7 @@ class World:
             symbols=symbols,
             clock_offset_us=offset_us,
             execution_ms=plan.execution_ms,
+            lossy=plan.lossy,
         )
         #: the terminal has not reached the new one of two relays yet
         self.first_dial = False

@@ -11,6 +11,7 @@
 #property description "Obeys the tests of results, evidence and events."
 
 #include <Bridge/Trade/Commands.mqh>
+#include <Bridge/Trade/Freshness.mqh>
 #include <Bridge/Trade/Records.mqh>
 #include <Bridge/Trade/Results.mqh>
 #include <Bridge/Trade/TradeEvents.mqh>
@@ -41,7 +42,10 @@ enum ENUM_ORDER_OF_TEST
    CALL_RETRY,
    CALL_ANOTHER,
    CALL_RIVALS,
-   CALL_READ
+   CALL_READ,
+   CALL_TRADED,
+   CALL_HOLDS,
+   CALL_SENDS
   };
 
 #define LINE_MAX 4000
@@ -75,6 +79,7 @@ CLedger          g_ledger;
 CCommands       *g_commands=NULL;
 CEvidenceFinder *g_finder=NULL;
 CEventStream    *g_events=NULL;
+CFreshness      *g_freshness=NULL;
 CRequestMaker   *g_maker=NULL;
 CTradeReads     *g_reads=NULL;
 CResultMaker     g_results;
@@ -308,17 +313,27 @@ void BeginEvents(void)
   {
    SMoment moment={};
    long cursor_msc=0;
-   const int extra=g_reader.BeginArray(3,"begin");
+   ulong cursor_ticket=0;
+   const int extra=g_reader.BeginArray(4,"begin");
    const bool has_cursor=!g_reader.Nil();
    if(has_cursor)
-      cursor_msc=g_reader.I64("cursor");
+     {
+      const int more=g_reader.BeginArray(2,"cursor");
+      cursor_msc=g_reader.I64("time_msc");
+      cursor_ticket=g_reader.U64("ticket");
+      g_reader.EndArray(more);
+     }
    ReadMoment(moment);
    const bool told=g_reader.Bool("told");
+   const bool is_new=g_reader.Bool("is_new");
    g_reader.EndArray(extra);
-   if(CheckPointer(g_events)!=POINTER_INVALID)
-      delete g_events;
-   g_events=new CEventStream(GetPointer(g_broker));
-   g_events.Begin(has_cursor,cursor_msc,moment,told);
+   if(is_new)
+     {
+      if(CheckPointer(g_events)!=POINTER_INVALID)
+         delete g_events;
+      g_events=new CEventStream(GetPointer(g_broker));
+     }
+   g_events.Begin(has_cursor,cursor_msc,cursor_ticket,moment,told);
   }
 
 void TakeEvents(void)
@@ -426,6 +441,33 @@ void Read(void)
    Say(writer);
   }
 
+//+------------------------------------------------------------------+
+//| Freshness                                                        |
+//+------------------------------------------------------------------+
+// With a time of 0 a new life begins.
+void Traded(const long now_us)
+  {
+   SLedgerEntry entry;
+   if(now_us==0)
+     {
+      g_freshness.Begin();
+      return;
+     }
+   ReadEntry(entry);
+   g_freshness.Traded(entry,entry.result,now_us);
+  }
+
+bool Holds(const long now_us)
+  {
+   SNew order;
+   uchar body[];
+   string problem="";
+   g_reader.Bin(body,65536,false,"new");
+   if(!order.Unpack(body,problem))
+      Print("! ",problem);
+   return(g_freshness.Holds(order,now_us));
+  }
+
 int OnInit(void)
   {
    if(ArrayResize(g_key,WIRE_KEY_SIZE)!=WIRE_KEY_SIZE)
@@ -434,6 +476,7 @@ int OnInit(void)
    g_commands=new CCommands(GetPointer(g_ledger));
    g_finder=new CEvidenceFinder(GetPointer(g_broker),GetPointer(g_claims));
    g_events=new CEventStream(GetPointer(g_broker));
+   g_freshness=new CFreshness(GetPointer(g_broker),g_finder);
    g_maker=new CRequestMaker(GetPointer(g_broker));
    g_reads=new CTradeReads(GetPointer(g_broker),g_maker);
    return(INIT_SUCCEEDED);
@@ -444,6 +487,8 @@ void OnDeinit(const int reason)
    g_ledger.Close();
    if(CheckPointer(g_reads)!=POINTER_INVALID)
       delete g_reads;
+   if(CheckPointer(g_freshness)!=POINTER_INVALID)
+      delete g_freshness;
    if(CheckPointer(g_maker)!=POINTER_INVALID)
       delete g_maker;
    if(CheckPointer(g_events)!=POINTER_INVALID)
@@ -546,6 +591,15 @@ void OnChartEvent(const int id,const long &lparam,const double &dparam,const str
          break;
       case CALL_READ:
          Read();
+         break;
+      case CALL_TRADED:
+         Traded(lparam);
+         break;
+      case CALL_SENDS:
+         g_freshness.Sends();
+         break;
+      case CALL_HOLDS:
+         answer=(long)Holds(lparam);
          break;
      }
    if(g_reader.Failed())

@@ -296,7 +296,11 @@ def an_outage_of_the_trade_server_is_caught_up_with(worlds: Worlds) -> None:
         world.happen(10)
         world.check(audience)
         world.terminal.set_connected(False)
-        world.wait_status(lambda status: not status["permissions"].get("terminal_connected"))
+        world.wait_status(
+            lambda status: (
+                status["state"] == "away" or not status["permissions"].get("terminal_connected")
+            )
+        )
         world.terminal.set_connected(True)
         world.happen(20)
         world.check(audience)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from bridge.bus.bodies import TradeKind
@@ -134,6 +136,26 @@ def test_a_session_that_does_not_trade_is_not_asked(bench):
 
     assert [] == bench.asked()
     assert "DENIED(ROLE)" == bench.order("2").outcome
+
+
+@pytest.mark.parametrize(
+    ("outcome", "longest"), [(OrderOutcome.INTENT, 2), (OrderOutcome.UNKNOWN, 15)]
+)
+def test_while_its_settle_time_runs_a_command_is_asked_for_often(bench, outcome, longest):
+    """
+    INTENT: the terminal has no trace yet, and may have an end any moment. UNKNOWN: it cannot tell.
+    """
+    cut_with_an_open_order(bench)
+    bench.connect()
+    asked = []
+    for _ in range(80):
+        if bench.asked():
+            asked.append(bench.us)
+            bench.answer("c/1", outcome)
+        bench.wait(SECOND // 2)
+    waits = [later - earlier for earlier, later in itertools.pairwise(asked)]
+
+    assert longest == round(max(waits) / SECOND)
 
 
 # --- NEVER_SEEN --------------------------------------------------------------------------------

@@ -266,6 +266,67 @@ def test_a_second_close_in_netting_does_not_open_the_reverse():
     assert [] == bench.exchange.positions()
 
 
+def test_a_close_waits_while_the_position_does_not_show_its_last_deal():
+    """
+    Netting: the answer of a deal is there before what is open shows it, and a close that goes by
+    the old volume would open the reverse.
+    """
+    bench = DeskBench(account=NETTING).connect()
+    ticket = bench.order(buy(0.3)).position
+    bench.exchange.rules = BrokerRules(state_delay_ms=(400, 400))
+    first = bench.order(request(DEAL, position=ticket), "test/first", flags=REDUCE)
+    early = bench.order(request(DEAL, position=ticket), "test/second", flags=REDUCE)
+
+    assert (DONE, None) == (outcome(first), early)
+    assert 0.3 == bench.exchange.positions()[0].volume
+
+    bench.advance(500)
+
+    assert DenyReason.NOTHING_TO_CLOSE is denied(bench.results[-1])
+    assert [0, 1] == [deal.entry for deal in bench.exchange.ledger().deals]
+
+
+def test_a_close_that_waits_too_long_has_expired():
+    bench = DeskBench(account=NETTING).connect()
+    ticket = bench.order(buy(0.3)).position
+    bench.exchange.rules = BrokerRules(state_delay_ms=(9_000, 9_000))
+    bench.order(sell(0.1))
+    wanted = bench.new(request(DEAL, position=ticket), flags=REDUCE)
+    bench.send(wanted)
+    bench.advance(6_000)
+
+    assert OrderOutcome.EXPIRED_NOT_SENT == bench.results[-1].outcome
+    assert wanted.command_id == bench.results[-1].command_id
+
+
+def test_a_position_that_never_shows_a_deal_is_closed_as_it_is():
+    bench = DeskBench(account=NETTING).connect()
+    ticket = bench.order(buy(0.3)).position
+    bench.exchange.rules = BrokerRules(state_delay_ms=(60_000, 60_000))
+    bench.order(sell(0.1))
+    bench.send(
+        bench.new(
+            request(DEAL, position=ticket, volume=0.1),
+            flags=REDUCE,
+            deadline_us=bench.now + 30_000_000,
+        )
+    )
+    bench.advance(9_900)
+    assert 2 == len(bench.results)
+    bench.advance(200)
+
+    assert DONE == outcome(bench.results[-1])
+
+
+def test_a_hedging_account_closes_at_once():
+    bench = DeskBench().connect()
+    ticket = bench.order(buy(0.3)).position
+    bench.exchange.rules = BrokerRules(state_delay_ms=(400, 400))
+    bench.order(request(DEAL, position=ticket, volume=0.1), flags=REDUCE)
+
+    assert DONE == outcome(bench.order(request(DEAL, position=ticket, volume=0.1), flags=REDUCE))
+
+
 def test_a_part_is_closed(bench):
     ticket = bench.order(buy(0.3)).position
     result = bench.order(request(DEAL, position=ticket, volume=0.1), flags=REDUCE)

@@ -19,7 +19,19 @@
 #include <Bridge/Trade/Results.mqh>
 
 //+------------------------------------------------------------------+
-//| The last order of ours that traded in a symbol                   |
+//| All that a deal changes of a position                            |
+//+------------------------------------------------------------------+
+struct SSeenPosition
+  {
+   string            symbol;
+   ulong             ticket;           // 0: there was none
+   double            volume;
+   long              time_update_msc;
+  };
+
+//+------------------------------------------------------------------+
+//| The last order of ours that traded in a symbol, and what the     |
+//| position was when it was sent                                    |
 //+------------------------------------------------------------------+
 struct SOwnTrade
   {
@@ -27,6 +39,9 @@ struct SOwnTrade
    ulong             order;
    long              intent_msc;
    long              since_us;
+   ulong             before_ticket;    // 0: there was none
+   double            before_volume;
+   long              before_update_msc;
   };
 
 //+------------------------------------------------------------------+
@@ -38,6 +53,7 @@ private:
    CBroker          *m_broker;
    CEvidenceFinder  *m_finder;
    SOwnTrade         m_last[];
+   SSeenPosition     m_before[];
 
    int               PlaceOf(const string symbol) const;
    void              Remove(const int place);
@@ -46,12 +62,38 @@ private:
 public:
                      CFreshness(CBroker *broker,CEvidenceFinder *finder) : m_broker(broker),m_finder(finder) { }
    // Another account, or another life of it.
-   void              Begin(void) { ArrayFree(m_last); }
+   void              Begin(void);
+   // A command is about to be sent.
+   void              Sends(void);
    // Note what a command of ours came to.
    void              Traded(const SLedgerEntry &entry,const SResult &result,const long now_us);
    // Whether a NEW closes something, and what is open cannot be told yet.
    bool              Holds(const SNew &order,const long now_us);
   };
+
+void CFreshness::Begin(void)
+  {
+   ArrayFree(m_last);
+   ArrayFree(m_before);
+  }
+
+void CFreshness::Sends(void)
+  {
+   SPositionRecord positions[];
+   ArrayFree(m_before);
+   if(m_broker.Hedging() || !m_broker.Positions(positions))
+      return;
+   const int total=ArraySize(positions);
+   if(ArrayResize(m_before,total)!=total)
+      return;
+   for(int i=0; i<total; i++)
+     {
+      m_before[i].symbol=positions[i].symbol;
+      m_before[i].ticket=positions[i].ticket;
+      m_before[i].volume=positions[i].volume;
+      m_before[i].time_update_msc=positions[i].time_update_msc;
+     }
+  }
 
 void CFreshness::Traded(const SLedgerEntry &entry,const SResult &result,const long now_us)
   {
@@ -68,6 +110,17 @@ void CFreshness::Traded(const SLedgerEntry &entry,const SResult &result,const lo
    m_last[place].order=result.order;
    m_last[place].intent_msc=entry.intent_msc;
    m_last[place].since_us=now_us;
+   m_last[place].before_ticket=0;
+   m_last[place].before_volume=0.0;
+   m_last[place].before_update_msc=0;
+   for(int i=0; i<ArraySize(m_before); i++)
+     {
+      if(m_before[i].symbol!=entry.sent.symbol)
+         continue;
+      m_last[place].before_ticket=m_before[i].ticket;
+      m_last[place].before_volume=m_before[i].volume;
+      m_last[place].before_update_msc=m_before[i].time_update_msc;
+     }
   }
 
 bool CFreshness::Holds(const SNew &order,const long now_us)
@@ -104,6 +157,9 @@ bool CFreshness::IsStale(const SPositionRecord &position,const long now_us)
       Remove(place);
       return(false);
      }
+   if(m_last[place].before_ticket==position.ticket && m_last[place].before_update_msc==position.time_update_msc &&
+      IsNear(m_last[place].before_volume,position.volume))
+      return(true);
    SDealRecord deals[];
    if(!m_finder.DealsOf(m_last[place].order,m_last[place].intent_msc,deals))
       return(true);

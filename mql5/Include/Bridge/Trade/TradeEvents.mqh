@@ -14,6 +14,9 @@
 // Everything else (open orders, positions without a deal, the account, replies) has no place: it is
 // told once, as it is when it is told.
 //
+// What the relay acknowledged is not read out to it again while this program lives: else a link that
+// is cut more often than the last minute's events take to send would never get beyond them.
+//
 // Rule 1: a transaction is only a hint. What an event says is read from orders, deals, positions.
 // Rule 2: no more than 256 events of the history are sent and not acknowledged.
 // Rule 3: recovered is what no transaction of this session told of.
@@ -30,13 +33,10 @@
 #include <Bridge/Wire/MessagesTrade.mqh>
 #include <Bridge/Trade/BrokerAccess.mqh>
 #include <Bridge/Trade/Constants.mqh>
+#include <Bridge/Trade/EventPlaces.mqh>
 #include <Bridge/Trade/Records.mqh>
 #include <Bridge/Trade/TicketTimes.mqh>
 
-//--- the kinds with a place
-#define EVENTS_OF_DEALS    0
-#define EVENTS_OF_ORDERS   1
-#define EVENTS_KINDS       2
 //--- tickets that are looked for one by one in one look; with more the history is read
 #define EVENTS_TICKETS_MAX 64
 //--- open orders and positions that wait to be told of
@@ -94,7 +94,6 @@ private:
    bool              m_marked;         // what was there at the begin is known
    long              m_begun_msc;
    long              m_from_msc;       // the newest time that was read
-   long              m_acked_msc;      // events up to here are on the relay's disk
    long              m_next_scan_us;
    long              m_next_look_us;   // at what is awaited
    int               m_turn;           // of what is awaited
@@ -104,9 +103,7 @@ private:
    SHistoric         m_queue[EVENTS_QUEUED_MAX];   // a ring
    int               m_queue_first;
    int               m_queued;
-   long              m_flight_msc[EVENTS_WINDOW];  // places that are sent and not acknowledged
-   ulong             m_flight_tickets[EVENTS_WINDOW];
-   int               m_in_flight;
+   CEventPlaces      m_places;         // what is sent, and what of it has arrived
    //--- MetaTrader's queue
    long              m_hint_us;
    int               m_burst;
@@ -124,7 +121,8 @@ public:
                      CEventStream(CBroker *broker);
    // A session is open: begin at the relay's place, or now when it has none. Without told the relay
    // takes no events: there is no window, and the caller drops them.
-   void              Begin(const bool has_cursor,const long cursor_msc,const SMoment &moment,const bool told);
+   void              Begin(const bool has_cursor,const long cursor_msc,const ulong cursor_ticket,const SMoment &moment,
+                           const bool told);
    // The session is over: the next one begins at what its relay has.
    void              End(void);
    // Take what OnTradeTransaction was called with.
@@ -172,13 +170,11 @@ CEventStream::CEventStream(CBroker *broker) : m_broker(broker),
                                               m_marked(false),
                                               m_begun_msc(0),
                                               m_from_msc(0),
-                                              m_acked_msc(0),
                                               m_next_scan_us(0),
                                               m_next_look_us(EVENTS_NEVER_US),
                                               m_turn(0),
                                               m_queue_first(0),
                                               m_queued(0),
-                                              m_in_flight(0),
                                               m_hint_us(0),
                                               m_burst(0),
                                               m_overflown(false),
@@ -186,15 +182,14 @@ CEventStream::CEventStream(CBroker *broker) : m_broker(broker),
                                               m_replies_total(0),
                                               m_changed(false)
   {
-   ArrayInitialize(m_flight_msc,0);
-   ArrayInitialize(m_flight_tickets,0);
    ZeroMemory(m_account);
   }
 
 //+------------------------------------------------------------------+
 //| Sessions                                                         |
 //+------------------------------------------------------------------+
-void CEventStream::Begin(const bool has_cursor,const long cursor_msc,const SMoment &moment,const bool told)
+void CEventStream::Begin(const bool has_cursor,const long cursor_msc,const ulong cursor_ticket,const SMoment &moment,
+                         const bool told)
   {
    End();
    m_on=true;
@@ -204,7 +199,7 @@ void CEventStream::Begin(const bool has_cursor,const long cursor_msc,const SMome
    m_begun_msc=moment.server_msc;
    m_marked=has_cursor;
    m_from_msc=(has_cursor ? cursor_msc : moment.server_msc);
-   m_acked_msc=m_from_msc;
+   m_places.Begin(has_cursor,m_from_msc,cursor_ticket,m_known);
    if(!has_cursor)
       m_marked=Mark();
   }
@@ -227,7 +222,7 @@ void CEventStream::End(void)
       ArrayFree(m_queue[i].record);
    m_queue_first=0;
    m_queued=0;
-   m_in_flight=0;
+   m_places.End();
    ArrayFree(m_states);
    ArrayFree(m_state_is_order);
    for(int i=0; i<EVENTS_TRANSACTIONS_MAX; i++)
@@ -302,21 +297,7 @@ void CEventStream::Hint(const MqlTradeTransaction &transaction,const MqlTradeReq
 
 void CEventStream::Acknowledge(const long cursor_msc,const ulong cursor_ticket)
   {
-   int kept=0;
-   for(int i=0; i<m_in_flight; i++)
-     {
-      const long time_msc=m_flight_msc[i];
-      const ulong ticket=m_flight_tickets[i];
-      if(time_msc>cursor_msc || (time_msc==cursor_msc && ticket>cursor_ticket))
-        {
-         m_flight_msc[kept]=time_msc;
-         m_flight_tickets[kept]=ticket;
-         kept++;
-        }
-      else
-         m_acked_msc=MathMax(m_acked_msc,time_msc);
-     }
-   m_in_flight=kept;
+   m_places.Acknowledge(cursor_msc,cursor_ticket);
   }
 
 bool CEventStream::Next(const SMoment &moment,STold &told)
@@ -383,8 +364,8 @@ void CEventStream::Scan(const SMoment &moment)
          return;
      }
    long from_msc=m_from_msc;
-   if(m_overflown && m_acked_msc<from_msc)
-      from_msc=m_acked_msc;
+   if(m_overflown)
+      from_msc=MathMin(from_msc,m_places.AcknowledgedMsc());
    if(!ReadHistory(from_msc-EVENTS_OVERLAP_MSC,deals,orders))
       return;
    if(!QueueAll(deals,orders,true))
@@ -443,9 +424,7 @@ bool CEventStream::ReadHistory(const long from_msc,SDealRecord &deals[],SOrderRe
 // Whether a deal has its place behind that of an order.
 bool CEventStream::IsBehind(const SDealRecord &deal,const SOrderRecord &order)
   {
-   if(deal.time_msc!=order.time_done_msc)
-      return(deal.time_msc>order.time_done_msc);
-   return(deal.ticket>order.ticket);
+   return(IsEarlierPlace(order.time_done_msc,order.ticket,deal.time_msc,deal.ticket));
   }
 
 // Queue what is not known, in the order of the places; false: not all of it.
@@ -518,6 +497,7 @@ void CEventStream::GiveUp(const long now_us)
 // What is older than any look at the history goes.
 void CEventStream::Forget(void)
   {
+   m_places.Forget();
    if(Known()<=EVENTS_KEPT_MAX || m_overflown)
       return;
    for(int kind=0; kind<EVENTS_KINDS; kind++)
@@ -529,7 +509,7 @@ void CEventStream::Forget(void)
 
 bool CEventStream::TakeHistoric(const SMoment &moment,STold &told)
   {
-   if(m_queued==0 || m_in_flight>=EVENTS_WINDOW)
+   if(m_queued==0 || m_places.IsFull())
       return(false);
    const int place=m_queue_first;
    const int kind=(m_queue[place].is_order ? EVENTS_OF_ORDERS : EVENTS_OF_DEALS);
@@ -551,11 +531,7 @@ bool CEventStream::TakeHistoric(const SMoment &moment,STold &told)
    m_queue_first=(m_queue_first+1)%EVENTS_QUEUED_MAX;
    m_queued--;
    if(m_told)
-     {
-      m_flight_msc[m_in_flight]=told.event.cursor_time_msc;
-      m_flight_tickets[m_in_flight]=told.ticket;
-      m_in_flight++;
-     }
+      m_places.Sent(kind,told.event.cursor_time_msc,told.ticket);
    return(true);
   }
 
