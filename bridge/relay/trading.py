@@ -29,6 +29,8 @@ from bridge.wire.spec import Capability, EventKind, LogoutCode, Permission, Role
 __all__ = ["TerminalTrading", "TradingLink", "TradingTerminal"]
 
 _NETTING: Final = frozenset({0, 1})
+#: a newer terminal may send bits that this version does not know
+_PERMISSIONS: Final = sum(int(flag) for flag in Permission)
 
 
 class TradingLink(Protocol):
@@ -201,7 +203,7 @@ class TerminalTrading:
 
     def permissions_now(self) -> Permission | None:
         state = self._terminal.state
-        return None if state is None else Permission(state.permissions & _all_permissions())
+        return None if state is None else Permission(state.permissions & _PERMISSIONS)
 
     def busy_until_us(self) -> int:
         return 0 if self._link is None else self._link.busy_until_us
@@ -248,8 +250,3 @@ class TerminalTrading:
     def _publish_account(self, account: dict[str, Any]) -> None:
         utc_msc = self._clock().utc_msc
         self._publisher.publish_state(account_topic(self._alias), utc_msc, account)
-
-
-def _all_permissions() -> int:
-    # A newer terminal may send bits that this version does not know.
-    return sum(int(flag) for flag in Permission)

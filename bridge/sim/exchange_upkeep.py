@@ -38,6 +38,7 @@ _FIRST_WEEKDAY: Final = 4
 _WEEKEND: Final = frozenset({0, 6})
 _BANK_YEAR_DAYS: Final = 360
 _COMMENT_MAX: Final = 31
+_UNTIL_CANCELLED: Final = int(OrderTypeTime.GTC)
 
 
 class Upkeep:
@@ -103,7 +104,9 @@ class Upkeep:
         return min(known, default=None)
 
     def _expire(self, time_msc: int) -> None:
-        for order in list(self.books.orders.values()):
+        # Looked at in every turn: most orders never expire.
+        limited = [one for one in self.books.orders.values() if one.type_time != _UNTIL_CANCELLED]
+        for order in limited:
             expires_msc = _expires_msc(order)
             if expires_msc is not None and time_msc >= expires_msc:
                 self.books.end_order(order, OrderState.EXPIRED, time_msc)
