@@ -361,8 +361,12 @@ class SqliteLedger:
                 "the mark of the ledger's last transaction is damaged",
                 hint=f"if the ledger is no older copy, delete {self._mark.name}",
             )
-        if not self.path.exists() or not self.path.stat().st_size:
+        if not self.path.exists():
             # A new one, with an incarnation of its own: nobody takes it for the one that is lost.
+            return
+        if not self.path.stat().st_size:
+            if mark:
+                raise self._refusal(f"the ledger is empty, but had {mark} transactions")
             return
         try:
             take_back(self.path)

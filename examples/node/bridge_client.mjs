@@ -24,6 +24,14 @@ const unpacked = (bytes) => {
     return [];
   }
 };
+/** What a socket receives, until it is closed: then a receive under way may end with any error. */
+async function* received(socket) {
+  try {
+    yield* socket;
+  } catch (error) {
+    if (!socket.closed) throw error;
+  }
+}
 /** Numbers of 64 bits come as number or BigInt, by the form that msgpack chose. */
 const big = (value) => BigInt(value);
 
@@ -60,7 +68,7 @@ class Requests {
   }
 
   async #read() {
-    for await (const frames of this.#socket) {
+    for await (const frames of received(this.#socket)) {
       const reply = unpacked(frames[frames.length - 1]);
       const waiting = this.#waiting.get(reply.id);
       if (!waiting) continue; // not ours, or its deadline has passed
@@ -221,7 +229,7 @@ export class BridgeClient {
   // --- 4: what is published -------------------------------------------------------------
 
   async #read() {
-    for await (const [frame] of this.#subscriber) {
+    for await (const [frame] of received(this.#subscriber)) {
       const end = frame.indexOf(0);
       if (end < 0) continue;
       const name = frame.toString("utf8", 0, end);

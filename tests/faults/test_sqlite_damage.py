@@ -289,3 +289,10 @@ def test_a_turned_bit_in_what_sqlite_says_of_its_tables_is_noticed(tmp_path, mon
     monkeypatch.setattr(checks, "check_schema", lambda connection: None)
 
     assert "has forgotten" in {specimen.flipped(specimen.name, place, 1) for place in places}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_cut_to_nothing_is_not_taken_for_a_new_one(kind, tmp_path):
+    specimen = KINDS[kind](tmp_path, killed=False)
+
+    assert REFUSED == specimen.truncated(specimen.name, 0)

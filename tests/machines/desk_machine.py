@@ -184,6 +184,9 @@ class DeskMachine(Machine):
         """
         The program is killed, maybe while its call blocks, and started again.
         """
+        for name in self.desk._commands._unwritten:
+            # Its end was told and could not be written: it is found out once more.
+            self.results.pop(name, None)
         self.start()
         self.turn()
         self.connect()

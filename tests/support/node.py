@@ -123,7 +123,12 @@ class Node:
             text = self._out.get(timeout=DEADLINE_S)
         except queue.Empty:
             pytest.fail(f"no line within {DEADLINE_S} s; stderr: {self.err}")
-        return None if text is None else json.loads(text)
+        if text is None:
+            return None
+        if not text.endswith("\n"):
+            code = self.process.wait(DEADLINE_S)
+            pytest.fail(f"it ended within a line, exit code {code}; stderr: {self.err}")
+        return json.loads(text)
 
     def lines_up_to(self, seq: int) -> list[dict[str, Any]]:
         """
