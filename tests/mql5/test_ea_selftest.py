@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from bridge.model.enums import OrderState
 from bridge.model.symbol import spec_for
+from bridge.sim.exchange_rules import CommentMode
 from bridge.sim.market import Market
 from bridge.sim.terminal import Account
 from tests.mql5 import building
 from tests.mql5.host import EaProcess, ExitCode
+from tests.support.exchange_bench import ExchangeBench
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
 
@@ -68,3 +71,78 @@ def test_a_database_that_cannot_be_written_fails(said):
 
     assert any(line.startswith("FAIL SQLite keeps an identity") for line in lines)
     assert re.fullmatch(r"BridgeSelfTest: \d+ passed, [1-9] failed, build \d+", lines[-1])
+
+
+# --- the list of what was seen -------------------------------------------------------------
+
+
+def listed(lines):
+    """
+    Return what was seen and what was not, by item.
+    """
+    pairs = [line.partition(": ") for line in lines]
+    return {head: value for head, _, value in pairs if head.startswith(("SEEN ", "NOT SEEN "))}
+
+
+@pytest.fixture
+def traded(program, tmp_path):
+    """
+    Return a function: runs it with a broker, returns its lines and the broker.
+    """
+
+    def run(inputs=None, **rules):
+        bench = ExchangeBench(**rules)
+        with EaProcess(
+            program,
+            exchange=bench.exchange,
+            symbol="EURUSD",
+            inputs=inputs or {},
+            folder=tmp_path,
+        ) as ea:
+            assert ExitCode.ENDED == ea.wait_for_exit()
+            return ea.said(), bench.exchange
+
+    return run
+
+
+def test_what_only_a_real_terminal_shows_is_listed(said):
+    found = listed(said())
+
+    assert {
+        "SEEN build",
+        "SEEN broker",
+        "SEEN account",
+        "SEEN Sleep(1)",
+        "SEEN time of a commit",
+        "SEEN SymbolInfoTick",
+        "SEEN CopyTicks",
+        "SEEN connection to 127.0.0.1",
+        "SEEN connection to an address that is not listed",
+        "SEEN a timer of 1 ms",
+        "NOT SEEN an order's comment",
+    } == set(found)
+    assert "20 times" in found["SEEN a timer of 1 ms"]
+    assert "refused, error " in found["SEEN connection to an address that is not listed"]
+
+
+def test_it_trades_nothing_unless_it_is_told_to(traded):
+    _, exchange = traded()
+
+    assert () == exchange.ledger().requests
+
+
+def test_a_comment_that_stays_is_seen(traded):
+    lines, exchange = traded({"InpTryOrder": True})
+    found = listed(lines)
+
+    assert "kept" == found["SEEN an order's comment"]
+    assert "kept" == found["SEEN an order's comment in the history"]
+    assert "true, retcode 1000" in found["SEEN OrderSend"]
+    assert [] == list(exchange.orders())
+    assert [OrderState.CANCELED] == [order.state for order in exchange.ledger().orders]
+
+
+def test_a_comment_that_the_broker_rewrites_is_seen(traded):
+    lines, _ = traded({"InpTryOrder": True}, comment=CommentMode.TRUNCATE)
+
+    assert "became 'zb1:" in listed(lines)["SEEN an order's comment"]
