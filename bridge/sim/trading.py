@@ -76,6 +76,7 @@ _PER_TURN: Final = 32
 _UNTIL_MSC: Final = 60_000
 _MINUTE_MSC: Final = 60_000
 _ALL: Final = Permission(31)
+_UNRESOLVED: Final = frozenset({OrderOutcome.INTENT, OrderOutcome.UNKNOWN})
 _DOES_NOT_TRADE: Final = "this terminal does not trade yet"
 
 
@@ -443,7 +444,11 @@ class TradingDesk(Trading):
     def _refreshed(self, entry: LedgerEntry, moment: Moment) -> Result | None:
         # The RESULT that evidence adds to what is known of a command, written; or None.
         finding = self._finder.look(self._case(entry))
-        return self._found(entry, finding, moment) if adds_to(entry.result, finding) else None
+        if not adds_to(entry.result, finding):
+            return None
+        if not finding.complete and entry.outcome in _UNRESOLVED:
+            return None  # a QUERY is behind it, which knows how long to wait
+        return self._found(entry, finding, moment)
 
     def _found(self, entry: LedgerEntry, finding: Finding, moment: Moment) -> Result:
         result = self._results.found(entry.command_id, entry.result, finding, moment)
@@ -482,7 +487,7 @@ class TradingDesk(Trading):
         # Rules 1 and 2 of QUERY.
         connected = bool(moment.permissions & Permission.TERMINAL_CONNECTED)
         outcome = entry.outcome
-        if outcome not in {OrderOutcome.INTENT, OrderOutcome.UNKNOWN}:
+        if outcome not in _UNRESOLVED:
             better = self._refreshed(entry, moment) if connected else None
             if better is not None:
                 return better
@@ -490,11 +495,15 @@ class TradingDesk(Trading):
         if not connected:
             return self._open(entry, "the terminal has no connection to the trade server", moment)
         finding = self._finder.look(self._case(entry))
+        settled = self._is_settled(entry, settle_ms, moment.now_us)
         if adds_to(entry.result, finding):
+            if not finding.complete and not settled:
+                # An end that lacks a deal would be told once and put right behind it.
+                return self._open(entry, "not all of its deals can be seen yet", moment)
             return self._found(entry, finding, moment)
         if finding.outcome is OrderOutcome.UNKNOWN:
             return self._open(entry, finding.text, moment, OrderOutcome.UNKNOWN)
-        if not self._is_settled(entry, settle_ms, moment.now_us):
+        if not settled:
             return self._open(entry, "no trace yet", moment)
         text = f"no trace after the settle time: not executed {finding.text}".rstrip()
         return self._found(entry, finding._replace(text=text), moment)

@@ -62,6 +62,9 @@ class Case(NamedTuple):
 class Finding(NamedTuple):
     """
     What the traces say: one of PLACED, PARTIAL, DONE, REJECTED, NOT_FOUND and UNKNOWN.
+
+    ``complete``: all of it can be seen. What was executed may be seen by its position or its
+    order first, and by its deals a moment later.
     """
 
     outcome: OrderOutcome
@@ -73,6 +76,7 @@ class Finding(NamedTuple):
     price: float = 0.0
     time_msc: int = 0
     text: str = ""
+    complete: bool = True
 
 
 class _Traces(NamedTuple):
@@ -176,10 +180,13 @@ class EvidenceFinder:
                 return Finding(
                     OrderOutcome.DONE if whole else OrderOutcome.PARTIAL,
                     Evidence.POSITIONS,
+                    # A position is known by the order that opened it.
+                    order=position.identifier,
                     position=position.ticket,
                     volume=volume,
                     price=position.price_open,
                     time_msc=position.time_msc,
+                    complete=False,
                 )
         return self._untagged(case, seen)
 
@@ -240,18 +247,20 @@ class EvidenceFinder:
             return _judge_closed(traces.closed[0], finding, pending=pending)
         if traces.open:
             order = traces.open[0]
-            partly = order.volume_current < order.volume_initial - _TINY or deals
+            filled = round(order.volume_initial - order.volume_current, 8)
             return finding._replace(
-                outcome=OrderOutcome.PARTIAL if partly else OrderOutcome.PLACED,
+                outcome=OrderOutcome.PARTIAL if filled > _TINY or deals else OrderOutcome.PLACED,
                 time_msc=finding.time_msc or order.time_setup_msc,
                 price=finding.price or order.price_open,
-                volume=max(volume, round(order.volume_initial - order.volume_current, 8)),
+                volume=max(volume, filled),
+                complete=volume >= filled - _TINY,
             )
         wanted = case.request.volume if case.sent is None else case.sent.volume
         whole = wanted is None or volume >= wanted - _TINY
         return finding._replace(
             outcome=OrderOutcome.DONE if whole else OrderOutcome.PARTIAL,
             evidence=Evidence.HISTORY_DEALS,
+            complete=whole,
         )
 
     # --- modifications -----------------------------------------------------------------------
@@ -379,6 +388,7 @@ def _judge_closed(order: OrderRecord, finding: Finding, *, pending: bool) -> Fin
         price=finding.price or order.price_open,
         time_msc=finding.time_msc or order.time_done_msc,
         position=finding.position or order.position_id,
+        complete=finding.volume >= filled - _TINY,
     )
     if order.state == OrderState.FILLED:
         return finding._replace(outcome=OrderOutcome.DONE)

@@ -8,6 +8,7 @@ Node runs as a process. Between it and the relay stands, where a test wants loss
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -34,7 +35,6 @@ from tests.support.relay import (
     Requester,
     make_settings,
     port_of,
-    unused_port,
 )
 from tests.support.terminal import SteadyTerminal, tick_of
 
@@ -429,8 +429,11 @@ def test_the_simulated_terminal_is_received_whole(client, make_relay, rng):
 
 
 def test_no_relay_is_one_clear_line(client):
-    endpoint = f"tcp://127.0.0.1:{unused_port()}"
-    with run_ticks(client, endpoint, "EURUSD", "--count", "1", "--json") as node:
+    # Bound, so that no other test gets it, and nobody listens.
+    nobody = socket.socket()
+    nobody.bind(("127.0.0.1", 0))
+    endpoint = f"tcp://127.0.0.1:{nobody.getsockname()[1]}"
+    with nobody, run_ticks(client, endpoint, "EURUSD", "--count", "1", "--json") as node:
         assert node.rest() == []
         assert node.process.returncode == 10
         assert [line for line in node.err if endpoint in line] == node.err

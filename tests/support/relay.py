@@ -85,16 +85,6 @@ def port_of(endpoint: str) -> int:
     return int(endpoint.rsplit(":", 1)[1])
 
 
-def unused_port() -> int:
-    """
-    Return a port on which nobody listens now.
-    """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
 class RelayThread:
     """
     A relay in a thread of this process; stopping it is the graceful way.

@@ -46,6 +46,32 @@ def test_a_lost_reply_is_unknown_and_then_told_by_itself(bench):
     assert 1 == bench.executions("test/a")
 
 
+def test_an_end_is_told_with_all_of_its_deals(bench):
+    """
+    Its position shows a moment before its deals.
+    """
+    rule(bench, lose_reply=1.0, reply_timeout_ms=100, visibility_ms=(1_000, 1_000))
+    bench.send(bench.new(buy(), "test/a"))
+    bench.advance(300)
+    early = bench.query("test/a", settle_ms=3_000)["test/a"]
+    bench.advance(1_200)
+    late = bench.query("test/a", settle_ms=3_000)["test/a"]
+
+    assert [INTENT, DONE] == [outcome(early), outcome(late)]
+    assert 1 == len(late.deals)
+    assert late.order == late.position
+
+
+def test_deals_that_never_show_are_not_waited_for_any_longer_than_the_settle_time(bench):
+    rule(bench, lose_reply=1.0, reply_timeout_ms=100, visibility_ms=(60_000, 60_000))
+    bench.send(bench.new(buy(), "test/a"))
+    bench.advance(3_500)
+    late = bench.query("test/a", settle_ms=3_000)["test/a"]
+
+    assert (DONE, Evidence.POSITIONS) == (outcome(late), late.evidence)
+    assert late.order == late.position > 0
+
+
 def test_a_lost_request_is_not_found_after_the_settle_time(bench):
     rule(bench, lose_request=1.0, reply_timeout_ms=1_000)
     bench.send(bench.new(buy(), "test/a"))
