@@ -2,12 +2,12 @@
 //|                                                       Bridge.mq5 |
 //|                                                   mt5-zmq-bridge |
 //+------------------------------------------------------------------+
-// Streams this terminal's ticks to the relay, and answers what it asks. No DLL.
+// Streams this terminal's ticks to the relay, trades for its clients, answers what it asks. No DLL.
 // Everything is in CApplication; this file has the inputs, their checks, and the event handlers.
 
 #property copyright   "mt5-zmq-bridge contributors, MIT licence"
 #property version     "0.10"
-#property description "Streams ticks to the mt5-zmq-bridge relay, and answers what it asks."
+#property description "Streams ticks to the mt5-zmq-bridge relay, and trades for the relay's clients."
 #property description "Allow the relay's address first: Tools > Options > Expert Advisors > Allow WebRequest for listed URL."
 #property description "One chart is enough for all symbols. Algo Trading need not be on for ticks."
 
@@ -19,14 +19,26 @@ input string         InpKey       = "";                        // Its key: 64 he
 input group          "Where the relay is"
 input string         InpRelayHost = BRIDGE_DEFAULT_RELAY_HOST; // Address of the relay
 input int            InpRelayPort = BRIDGE_DEFAULT_RELAY_PORT; // Port of the relay for terminals
+input group          "What may be traded: no message can raise these"
+input bool           InpReadOnly     = false;                  // Trade nothing at all
+input bool           InpDemoOnly     = true;                   // Trade demo accounts only
+input string         InpSymbols      = "";                     // Symbols that may be traded, with commas; empty: all
+input double         InpMaxVolume    = 0.0;                    // Largest volume of an order in lots; 0: any
+input int            InpMaxPerMinute = 0;                      // Orders in a minute, at most; 0: any number
+input int            InpMaxPositions = 0;                      // Open positions, at most; 0: any number
+input group          "When the relay is gone for long"
+input int            InpDeadManS     = 0;                      // Seconds without a relay before that; 0: never
+input ENUM_DEAD_MAN_ACTION InpDeadManAction = DEAD_MAN_NOTHING; // What is done then
 input group          "How this program works"
 input int            InpPumpMs    = 10;                        // Wait in one event for more, at most (ms)
 input int            InpTimerMs   = 10;                        // Time between two looks for ticks (ms)
+input bool           InpSendAsync = false;                     // Send orders without waiting, so that ticks go on
 input ENUM_LOG_LEVEL InpLogLevel  = LOG_LEVEL_INFO;            // What is written to the Experts tab
 
 #define ALIAS_LENGTH_MAX 31
 #define PUMP_MS_MAX      1000
 #define TIMER_MS_MAX     1000
+#define DEAD_MAN_S_MAX   604800
 
 CApplication *g_application=NULL;
 
@@ -73,6 +85,16 @@ string CheckInputs(SSettings &settings)
       return("InpPumpMs: expected 0 to "+IntegerToString(PUMP_MS_MAX));
    if(InpTimerMs<1 || InpTimerMs>TIMER_MS_MAX)
       return("InpTimerMs: expected 1 to "+IntegerToString(TIMER_MS_MAX));
+   if(!MathIsValidNumber(InpMaxVolume) || InpMaxVolume<0.0)
+      return("InpMaxVolume: expected lots, or 0 for any volume");
+   if(InpMaxPerMinute<0)
+      return("InpMaxPerMinute: expected a number of orders, or 0 for any");
+   if(InpMaxPositions<0)
+      return("InpMaxPositions: expected a number of positions, or 0 for any");
+   if(InpDeadManS<0 || InpDeadManS>DEAD_MAN_S_MAX)
+      return("InpDeadManS: expected seconds up to "+IntegerToString(DEAD_MAN_S_MAX)+", or 0 for never");
+   if((InpDeadManS>0)!=(InpDeadManAction!=DEAD_MAN_NOTHING))
+      return("InpDeadManS and InpDeadManAction: expected both or none of them");
    settings.alias=InpAlias;
    if(ArrayCopy(settings.key,key)!=WIRE_KEY_SIZE)
       return("InpKey cannot be copied: the terminal has no memory left");
@@ -81,6 +103,15 @@ string CheckInputs(SSettings &settings)
    settings.pump_ms=InpPumpMs;
    settings.timer_ms=InpTimerMs;
    settings.log_level=InpLogLevel;
+   settings.read_only=InpReadOnly;
+   settings.demo_only=InpDemoOnly;
+   settings.symbols=InpSymbols;
+   settings.max_volume=InpMaxVolume;
+   settings.max_per_minute=InpMaxPerMinute;
+   settings.max_positions=InpMaxPositions;
+   settings.send_async=InpSendAsync;
+   settings.dead_man_s=InpDeadManS;
+   settings.dead_man_action=InpDeadManAction;
    return("");
   }
 
@@ -165,4 +196,11 @@ void OnBookEvent(const string &symbol)
   {
    if(CheckPointer(g_application)!=POINTER_INVALID)
       g_application.BookChanged(symbol);
+  }
+
+void OnTradeTransaction(const MqlTradeTransaction &transaction,const MqlTradeRequest &request,
+                        const MqlTradeResult &result)
+  {
+   if(CheckPointer(g_application)!=POINTER_INVALID)
+      g_application.TradeHappened(transaction,request,result);
   }

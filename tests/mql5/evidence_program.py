@@ -283,7 +283,8 @@ def _of_moment(moment: Moment) -> list[int]:
 
 def _of_finding(finding: Finding) -> list[Any]:
     return [int(finding.outcome), int(finding.evidence), finding.order, list(finding.deals),
-            finding.position, finding.volume, finding.price, finding.time_msc, finding.text]  # fmt: skip
+            finding.position, finding.volume, finding.price, finding.time_msc, finding.text,
+            finding.complete]  # fmt: skip
 
 
 # --- the classes -------------------------------------------------------------------------------
@@ -319,7 +320,10 @@ class MqlFinder:
         self.program.look_at(broker)
         (body,) = self.program.call(Call.LOOK, [pack_case(case), others, rivals])
         outcome, evidence, order, deals, *rest = msgpack.unpackb(body)
-        return Finding(OrderOutcome(outcome), Evidence(evidence), order, tuple(deals), *rest)
+        *rest, complete = rest
+        return Finding(
+            OrderOutcome(outcome), Evidence(evidence), order, tuple(deals), *rest, bool(complete)
+        )
 
     def _counted(self, case: Case) -> int:
         try:

@@ -475,7 +475,7 @@ def test_symbols_are_told_as_the_market_has_them(bench):
         ("symbols", {"offset": True}, ErrorCode.INVALID),
         ("symbols", {"limit": 1_001}, ErrorCode.INVALID),
         ("tick", {"symbol": SYMBOL}, ErrorCode.NOT_FOUND),
-        ("positions", {}, ErrorCode.UNSUPPORTED),
+        ("no_such_method", {}, ErrorCode.UNSUPPORTED),
     ],
 )
 def test_a_read_that_fails_says_why(bench, method, params, code):
@@ -509,7 +509,7 @@ def test_a_refill_gives_the_ticks_behind_a_cursor(bench):
     assert BusyKind.COPY_TICKS == bench.of(Busy)[0].kind
 
 
-def test_orders_are_denied_and_nothing_is_known_of_them(bench):
+def test_a_session_without_orders_denies_them_and_knows_nothing_of_them(bench):
     bench.start()
     order = OrderRequest(1, *[None] * 16)
     hello = bench.relay.session.hello

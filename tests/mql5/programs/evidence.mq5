@@ -146,7 +146,7 @@ void ReadTickets(ulong &tickets[])
 
 void ReadFinding(SFinding &finding)
   {
-   const int extra=g_reader.BeginArray(9,"the finding");
+   const int extra=g_reader.BeginArray(10,"the finding");
    finding.outcome=g_reader.U8("outcome");
    finding.evidence=g_reader.U8("evidence");
    finding.order=g_reader.U64("order");
@@ -156,13 +156,14 @@ void ReadFinding(SFinding &finding)
    finding.price=g_reader.F64("price");
    finding.time_msc=g_reader.I64("time_msc");
    finding.text=g_reader.Text(4096,"text");
+   finding.complete=g_reader.Bool("complete");
    g_reader.EndArray(extra);
   }
 
 void SayFinding(const SFinding &finding)
   {
    CMsgPackWriter writer;
-   writer.BeginArray(9);
+   writer.BeginArray(10);
    writer.Unsigned((ulong)finding.outcome);
    writer.Unsigned((ulong)finding.evidence);
    writer.Unsigned(finding.order);
@@ -174,6 +175,7 @@ void SayFinding(const SFinding &finding)
    writer.Double(finding.price);
    writer.Integer(finding.time_msc);
    writer.String(finding.text);
+   writer.Unsigned((ulong)(finding.complete ? 1 : 0));
    Say(writer);
   }
 

@@ -17,7 +17,8 @@ from typing import Any, Self, TypeVar
 
 from bridge.wire.messages import Message, Stream, Subscribe
 from bridge.wire.protocol import Closed, HelloReceived, LogonRequested, RelaySession, Ticks
-from bridge.wire.spec import CAPABILITIES
+from bridge.wire.spec import CAPABILITIES, Capability
+from bridge.wire.structures import EventCursor
 from tests.mql5.posix import listen_at, send_at_once
 
 __all__ = ["ScriptedRelay"]
@@ -44,6 +45,12 @@ class ScriptedRelay:
         self.now_us = 0
         #: handed a session that waits for CHALLENGE or WELCOME; true: it was answered
         self.logon: Callable[[RelaySession, Any], bool] = lambda _session, _event: False
+        #: nobody who connects is heard
+        self.away = False
+        #: what its sessions may have
+        self.capabilities = CAPABILITIES | Capability.REFILL
+        #: up to where it has the account's events, ``None`` for nothing
+        self.place: EventCursor | None = None
         self.session: RelaySession | None = None
         self.connections = 0
         self.logons = 0
@@ -227,6 +234,9 @@ class ScriptedRelay:
     def _accept(self) -> None:
         self._moves += 1
         self.hang_up()
+        if self.away:
+            self._listener.accept()[0].close()
+            return
         self._socket, _ = self._listener.accept()
         if self.path is None:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -265,9 +275,11 @@ class ScriptedRelay:
                 continue
             elif isinstance(event, HelloReceived):
                 nonce = secrets.token_bytes(32)
-                session.challenge(self.key, nonce, 7, int(CAPABILITIES))
+                session.challenge(self.key, nonce, 7, int(self.capabilities))
             elif isinstance(event, LogonRequested):
-                session.accept("demo", "scripted relay", self.clock(), 1_546_380_000_123)
+                session.accept(
+                    "demo", "scripted relay", self.clock(), 1_546_380_000_123, 0, self.place
+                )
                 self.logons += 1
             else:
                 if isinstance(event, Ticks):

@@ -40,14 +40,6 @@ string AdviceFor(const int code,const string alias)
    return("");
   }
 
-// A state of a later version is the safe one.
-uint KnownTradingState(const uint state)
-  {
-   if(state==(uint)TRADING_STATE_ACTIVE || state==(uint)TRADING_STATE_REDUCING)
-      return(state);
-   return((uint)TRADING_STATE_HALTED);
-  }
-
 string TradingStateText(const uint state)
   {
    if(state==(uint)TRADING_STATE_ACTIVE)

@@ -11,9 +11,9 @@
 // Rule 3: ticks and pages are made when there is room for them on the wire, never queued in the
 // session. So a command waits for one frame at most, and a stream can begin anew at any moment.
 // Rule 4: whatever the relay says, nothing fails: the session ends, or an answer says no.
-// Rule 5: this program does not trade yet. NEW and QUERY are answered so.
+// Rule 5: orders before everything else that may block.
 //
-// What must change together: this file and bridge/sim/terminal.py.
+// What must change together: this file, ApplicationHearing.mqh and bridge/sim/terminal.py.
 
 #ifndef BRIDGE_APP_APPLICATION_MQH
 #define BRIDGE_APP_APPLICATION_MQH
@@ -31,6 +31,9 @@
 #include <Bridge/App/Meter.mqh>
 #include <Bridge/App/Pending.mqh>
 #include <Bridge/App/RelayLink.mqh>
+#include <Bridge/App/RelayOut.mqh>
+#include <Bridge/Trade/DeadMan.mqh>
+#include <Bridge/Trade/TradingDesk.mqh>
 
 //--- what CopyTicks may take; announced with BUSY
 #define APPLICATION_BLOCK_LIMIT_MS       45000
@@ -58,13 +61,16 @@ private:
    CPendingSubscribes m_pending;
    CAnswers         *m_answers;
    CRelayLink       *m_link;
+   CRelayOut        *m_out;
+   CTradingDesk     *m_desk;
+   CDeadMan         *m_dead_man;
    long              m_now_us;
    bool              m_stopped;
    bool              m_announced;       // BUSY is queued, the call that it announces is not made
    long              m_announced_us;
+   uint              m_announced_kind;  // ENUM_WIRE_BUSY
    bool              m_page_turn;
    //--- what heartbeats tell
-   uint              m_trading_state;
    int               m_utc_offset_min;
    long              m_next_state_us;
    //--- the chart
@@ -83,8 +89,11 @@ private:
    void              RefreshState(void);
    //--- work
    void              Work(void);
-   void              Announce(void);
+   void              Trade(void);
+   void              Announce(const uint kind,const uint limit_ms);
    void              CallThatMayBlock(void);
+   void              SendOrder(void);
+   void              Now(SMoment &moment);
    void              Begin(const int index);
    int               NextFrame(void) const;
    bool              MakeFrame(void);
@@ -94,9 +103,10 @@ private:
    void              TakeWelcome(const uchar &body[]);
    bool              TakeMessage(const int type,const uchar &body[],string &problem);
    bool              TakeSubscribe(const uchar &body[],string &problem);
+   bool              TakeRequest(const uchar &body[],string &problem);
+   bool              TakeRefill(const uchar &body[],string &problem);
    bool              TakeHalt(const uchar &body[],string &problem);
-   bool              TakeQuery(const uchar &body[],string &problem);
-   void              SendResult(const string command_id,const uint outcome,const uint reason);
+   bool              Has(const ulong capability) const { return((m_link.m_session.Capabilities() & capability)!=0); }
    //--- telling people
    void              TellStream(const string symbol,const SStream &stream,const SGap &gap,const bool has_gap);
    void              Show(void);
@@ -107,6 +117,8 @@ public:
    void              Start(void);
    void              Poll(const bool everything);
    void              BookChanged(const string symbol);
+   void              TradeHappened(const MqlTradeTransaction &transaction,const MqlTradeRequest &request,
+                                   const MqlTradeResult &result);
    void              Stop(const int reason);
   };
 
@@ -114,8 +126,8 @@ CApplication::CApplication(const SSettings &settings) : m_now_us(0),
                                                         m_stopped(true),
                                                         m_announced(false),
                                                         m_announced_us(0),
+                                                        m_announced_kind((uint)BUSY_READY),
                                                         m_page_turn(false),
-                                                        m_trading_state((uint)TRADING_STATE_ACTIVE),
                                                         m_utc_offset_min(0),
                                                         m_next_state_us(0),
                                                         m_shown(""),
@@ -125,14 +137,29 @@ CApplication::CApplication(const SSettings &settings) : m_now_us(0),
    m_log.Level(settings.log_level);
    m_log.Name(settings.alias);
    m_collector.Symbols().Log(GetPointer(m_log));
-   m_answers=new CAnswers(m_collector.Reader());
    m_link=new CRelayLink(settings,GetPointer(m_log));
+   m_out=new CRelayOut(GetPointer(m_link.m_session),GetPointer(m_log));
+   m_desk=new CTradingDesk(GetPointer(m_link.m_ledger),m_out,GetPointer(m_log));
+   m_answers=new CAnswers(m_collector.Reader(),m_desk.Reads());
+   m_dead_man=new CDeadMan(m_desk,GetPointer(m_log));
+   m_dead_man.Configure(settings.dead_man_s,settings.dead_man_action);
+   m_desk.SendAsync(settings.send_async);
+   CTradingLimits *limits=m_desk.Limits();
+   limits.read_only=settings.read_only;
+   limits.demo_only=settings.demo_only;
+   limits.Symbols(settings.symbols);
+   limits.max_volume=settings.max_volume;
+   limits.max_per_minute=settings.max_per_minute;
+   limits.max_positions=settings.max_positions;
   }
 
 CApplication::~CApplication(void)
   {
-   delete m_link;
    delete m_answers;
+   delete m_dead_man;
+   delete m_desk;
+   delete m_out;
+   delete m_link;
   }
 
 //+------------------------------------------------------------------+
@@ -148,7 +175,8 @@ void CApplication::Start(void)
 
 // Do what is due, then wait for more, at most pump_ms: what the relay says and new ticks should
 // not have to wait for the next event. With everything, streams without news are read too: at
-// each timer event, not while ticks come. Returns at once when the program is stopped.
+// each timer event, not while ticks come. Returns at once when the program is stopped, and while an
+// order is under way: its answer is another event, which cannot come in between.
 void CApplication::Poll(const bool everything)
   {
    if(m_stopped)
@@ -158,7 +186,7 @@ void CApplication::Poll(const bool everything)
    m_collector.LookForNews(m_clock.NowUs());
    Turn();
    const long until_us=m_now_us+(long)m_settings.pump_ms*1000;
-   while(m_link.IsUp() && !IsStopped() && m_clock.NowUs()+1000<=until_us)
+   while(m_link.IsUp() && !IsStopped() && !m_desk.UnderWay() && m_clock.NowUs()+1000<=until_us)
      {
       Sleep(1);
       m_now_us=m_clock.NowUs();
@@ -176,6 +204,20 @@ void CApplication::Poll(const bool everything)
 void CApplication::BookChanged(const string symbol)
   {
    if(m_stopped || !m_collector.Expect(symbol))
+      return;
+   Turn();
+   m_meter.Expect(m_clock.NowUs()+(long)m_settings.timer_ms*1000);
+  }
+
+// Something happened to the account. What is under way may be answered now.
+void CApplication::TradeHappened(const MqlTradeTransaction &transaction,const MqlTradeRequest &request,
+                                 const MqlTradeResult &result)
+  {
+   if(m_stopped)
+      return;
+   const bool under_way=m_desk.UnderWay();
+   m_desk.Heard(transaction,request,result,m_clock.NowUs());
+   if(!under_way)
       return;
    Turn();
    m_meter.Expect(m_clock.NowUs()+(long)m_settings.timer_ms*1000);
@@ -210,6 +252,17 @@ void CApplication::Turn(void)
    m_now_us=m_clock.NowUs();
    m_meter.Turned(m_now_us);
    Watch();
+   m_desk.Advance(m_now_us,m_account.Connected());
+   //--- a relay that is just coming back is not kept waiting by an order that blocks
+   const bool over=(m_dead_man.IsOver(m_now_us,m_link.IsUp() && m_link.m_session.Active()) && !m_link.IsUp());
+   if(m_desk.UnderWay() || over)
+     {
+      SMoment moment={};
+      Now(moment);
+      m_desk.Settle(m_account.Login(),moment);
+      if(over)
+         m_dead_man.Turn(m_account.Login(),moment);
+     }
    if(!m_link.IsUp())
      {
       if(!m_account.MayLogOn() || m_now_us<m_link.NextDialUs())
@@ -218,6 +271,7 @@ void CApplication::Turn(void)
          m_collector.Forget();
       if(!m_link.Dial(m_account))
          return;
+      m_desk.Serve(m_account.Login(),(uint)ROLE_BOTH);
       m_now_us=m_clock.NowUs();
       m_next_state_us=m_now_us;
      }
@@ -320,6 +374,7 @@ void CApplication::Lost(void)
    m_pending.Clear();
    m_answers.Clear();
    m_collector.Rewind();
+   m_desk.LinkLost();
    m_link.Over();
    m_now_us=m_clock.NowUs();
    m_next_show_us=0;
@@ -332,7 +387,7 @@ long CApplication::Deadline(void) const
       return(m_link.NextDialUs());
    if(m_link.CloseUntilUs()>=0)
       return(m_link.CloseUntilUs());
-   if(m_announced || m_link.Pending())
+   if(m_announced || m_link.Pending() || m_desk.HasMore())
       return(m_now_us);
    long deadline_us=m_link.m_session.NextDeadline();
    const long pending_us=m_pending.NextDue();
@@ -352,6 +407,12 @@ void CApplication::RunTimers(void)
    else
       if(!m_link.m_session.Active() && !m_account.MayLogOn())
          m_link.m_session.Logout(LOGOUT_NORMAL,"the terminal is not connected");
+      else
+         if(m_link.m_session.Active() && m_link.LedgerReturned(m_now_us))
+           {
+            m_log.Info("the ledger can be used again: the session begins anew with it");
+            m_link.m_session.Logout(LOGOUT_NORMAL,"the ledger can be used again");
+           }
    if(m_now_us>=m_link.m_session.NextDeadline())
       m_link.m_session.HandleTimer(m_now_us);
    TakeEvents();
@@ -367,7 +428,7 @@ void CApplication::RefreshState(void)
    m_collector.UtcOffsetMin(m_utc_offset_min);
    STerminalState state={};
    state.permissions=m_account.Permissions();
-   state.trading_state=m_trading_state;
+   state.trading_state=m_desk.State();
    state.loop_interval_us=m_meter.IntervalUs();
    state.lag_us=m_meter.LagUs();
    state.server_time_msc=m_clock.ServerTimeMsc();
@@ -388,6 +449,9 @@ void CApplication::Work(void)
   {
    if(m_announced)
       return;
+   Trade();
+   if(m_announced || !m_link.m_session.Active())
+      return;
    int left=m_pending.Count();
    while(left>0)
      {
@@ -397,21 +461,50 @@ void CApplication::Work(void)
          break;
       if(m_collector.MayBlock(m_pending.m_waiting[index].subscribe))
         {
-         Announce();
+         Announce((uint)BUSY_COPY_TICKS,APPLICATION_BLOCK_LIMIT_MS);
          return;
         }
       Begin(index);
      }
    m_collector.Poll(m_now_us,false,m_clock);
    if(m_answers.WantsBlocking() || m_collector.WantsBlocking(m_now_us))
-      Announce();
+      Announce((uint)BUSY_COPY_TICKS,APPLICATION_BLOCK_LIMIT_MS);
   }
 
-void CApplication::Announce(void)
+// Orders, answers and events. An order that blocks is announced.
+void CApplication::Trade(void)
+  {
+   if(!m_desk.HasWork(m_now_us))
+      return;
+   SMoment moment={};
+   Now(moment);
+   m_desk.Work(m_account.Login(),moment);
+   if(m_desk.WantsCall())
+     {
+      if(m_desk.Blocks())
+         Announce((uint)BUSY_ORDER_SEND,DESK_ORDER_SEND_LIMIT_MS);
+      else
+         SendOrder();
+     }
+   //--- answers may have been too many for who does not read them
+   TakeEvents();
+  }
+
+// What holds now.
+void CApplication::Now(SMoment &moment)
+  {
+   moment.now_us=m_now_us;
+   moment.server_msc=m_clock.ServerTimeMsc();
+   moment.utc_offset_min=m_utc_offset_min;
+   moment.permissions=m_account.Permissions();
+   moment.clock_offset_us=m_link.Here(0);
+  }
+
+void CApplication::Announce(const uint kind,const uint limit_ms)
   {
    SBusy busy={};
-   busy.kind=(uint)BUSY_COPY_TICKS;
-   busy.limit_ms=APPLICATION_BLOCK_LIMIT_MS;
+   busy.kind=kind;
+   busy.limit_ms=limit_ms;
    if(!m_link.m_session.Send(busy))
      {
       TakeEvents();
@@ -419,6 +512,7 @@ void CApplication::Announce(void)
      }
    m_announced=true;
    m_announced_us=m_now_us;
+   m_announced_kind=kind;
   }
 
 void CApplication::CallThatMayBlock(void)
@@ -426,6 +520,11 @@ void CApplication::CallThatMayBlock(void)
    m_announced=false;
    if(!m_link.m_session.Active())
       return;
+   if(m_announced_kind==(uint)BUSY_ORDER_SEND)
+     {
+      SendOrder();
+      return;
+     }
    const int index=m_pending.FirstDue(m_now_us);
    if(index>=0)
       Begin(index);
@@ -435,11 +534,22 @@ void CApplication::CallThatMayBlock(void)
       else
          m_collector.Poll(m_now_us,true,m_clock);
    m_now_us=m_clock.NowUs();
-   SBusy ready={};
-   ready.kind=(uint)BUSY_READY;
-   ready.limit_ms=0;
-   if(!m_link.m_session.Send(ready))
-      TakeEvents();
+   m_out.Ready();
+   TakeEvents();
+  }
+
+// Send the order that waits. It is answered here when that blocks, and in a later turn when not.
+void CApplication::SendOrder(void)
+  {
+   SMoment moment={};
+   m_now_us=m_clock.NowUs();
+   Now(moment);
+   m_desk.Call(m_account.Login(),moment);
+   m_now_us=m_clock.NowUs();
+   Watch();
+   Now(moment);
+   m_desk.Settle(m_account.Login(),moment);
+   TakeEvents();
   }
 
 // Answer a SUBSCRIBE that waits, or let it wait for its history.
@@ -501,155 +611,6 @@ void CApplication::MakePage(void)
   }
 
 //+------------------------------------------------------------------+
-//| What the relay says                                              |
-//+------------------------------------------------------------------+
-
-void CApplication::TakeEvents(void)
-  {
-   SSessionEvent event;
-   while(m_link.NextEvent(event))
-     {
-      string problem="";
-      if(event.kind==SESSION_EVENT_LOGGED_ON)
-         TakeWelcome(event.body);
-      else
-         if(!TakeMessage(event.type,event.body,problem))
-            m_log.Error(problem);
-     }
-  }
-
-void CApplication::TakeWelcome(const uchar &body[])
-  {
-   SWelcome welcome={};
-   string problem="";
-   if(!welcome.Unpack(body,problem))
-     {
-      m_log.Error(problem);
-      return;
-     }
-   m_trading_state=KnownTradingState(welcome.trading_state);
-   m_next_state_us=m_now_us;
-   m_next_show_us=0;
-   m_link.LoggedOn(PrintableText(welcome.program),m_now_us);
-  }
-
-// Take a message; the session has checked that it can be unpacked.
-bool CApplication::TakeMessage(const int type,const uchar &body[],string &problem)
-  {
-   switch(type)
-     {
-      case FRAME_SUBSCRIBE:
-         return(TakeSubscribe(body,problem));
-      case FRAME_QUERY:
-         return(TakeQuery(body,problem));
-      case FRAME_HALT:
-         return(TakeHalt(body,problem));
-      case FRAME_UNSUBSCRIBE:
-        {
-         SUnsubscribe unsubscribe={};
-         if(!unsubscribe.Unpack(body,problem))
-            return(false);
-         m_collector.End(unsubscribe.symbol_id);
-         return(true);
-        }
-      case FRAME_REQUEST:
-        {
-         SRequest request;
-         if(!request.Unpack(body,problem))
-            return(false);
-         m_answers.Request(request,m_link.Here(request.deadline_us),m_utc_offset_min);
-         return(true);
-        }
-      case FRAME_REFILL:
-        {
-         SRefill refill={};
-         if(!refill.Unpack(body,problem))
-            return(false);
-         m_answers.Refill(refill,m_link.Here(refill.deadline_us));
-         return(true);
-        }
-      case FRAME_CANCEL_REQUEST:
-        {
-         SCancelRequest cancel={};
-         if(!cancel.Unpack(body,problem))
-            return(false);
-         m_answers.Cancel(cancel.request_id);
-         return(true);
-        }
-      case FRAME_NEW:
-        {
-         SNew order;
-         if(!order.Unpack(body,problem))
-            return(false);
-         SendResult(order.command_id,(uint)OUTCOME_DENIED,(uint)DENY_NOT_PERMITTED);
-         return(true);
-        }
-     }
-   return(true);
-  }
-
-bool CApplication::TakeSubscribe(const uchar &body[],string &problem)
-  {
-   SPendingSubscribe pending;
-   if(!pending.subscribe.Unpack(body,problem))
-      return(false);
-   pending.until_us=m_now_us+APPLICATION_SYNCHRONISE_US;
-   pending.not_before_us=0;
-   if(m_pending.Push(pending))
-      return(true);
-   SStream stream={};
-   RefuseSubscribe(pending.subscribe,(uint)ERROR_CODE_TOO_MANY,
-                   IntegerToString(m_pending.Count())+" subscriptions wait already",stream);
-   if(m_link.m_session.Active() && !m_link.m_session.Send(stream))
-      m_log.Debug("a STREAM could not be sent: "+m_link.m_session.Problem());
-   return(true);
-  }
-
-bool CApplication::TakeQuery(const uchar &body[],string &problem)
-  {
-   SQuery query;
-   if(!query.Unpack(body,problem))
-      return(false);
-   for(int i=0; i<ArraySize(query.command_ids); i++)
-      SendResult(query.command_ids[i],(uint)OUTCOME_NEVER_SEEN,(uint)DENY_NONE);
-   return(true);
-  }
-
-// The word of a relay that is older than one we have seen does not count.
-bool CApplication::TakeHalt(const uchar &body[],string &problem)
-  {
-   SHalt halt={};
-   if(!halt.Unpack(body,problem))
-      return(false);
-   if(halt.relay_epoch<m_link.m_identity.RelayEpochSeen())
-      return(true);
-   const uint state=KnownTradingState(halt.trading_state);
-   if(state!=m_trading_state)
-      m_log.Info("the relay sets the trading state to "+TradingStateText(state)+": "+PrintableText(halt.reason));
-   m_trading_state=state;
-   m_next_state_us=m_now_us;
-   return(true);
-  }
-
-void CApplication::SendResult(const string command_id,const uint outcome,const uint reason)
-  {
-   if(!m_link.m_session.Active())
-      return;
-   SResult result;
-   result.command_id=command_id;
-   result.outcome=outcome;
-   if(!m_link.m_identity.CopyIncarnation(result.incarnation))
-      return;
-   result.comment="";
-   result.time_msc=m_clock.ServerTimeMsc();
-   result.utc_offset_min=m_utc_offset_min;
-   result.text="this terminal does not trade yet";
-   result.reason=reason;
-   if(!m_link.m_session.Send(result))
-      m_log.Debug("a RESULT could not be sent: "+m_link.m_session.Problem());
-  }
-
-//+------------------------------------------------------------------+
 //| Telling people                                                   |
 //+------------------------------------------------------------------+
 
@@ -675,7 +636,11 @@ void CApplication::Show(void)
    m_next_show_us=m_now_us+APPLICATION_SHOW_EVERY_US;
    string text=m_link.Status();
    if(m_link.IsUp() && m_link.m_session.Active())
+     {
       text+=StringFormat(", %d symbols, %I64d ticks",m_collector.Streams(),m_collector.TicksNumbered());
+      if(m_desk.Problem()!="")
+         text+="; no trading: "+m_desk.Problem();
+     }
    if(!m_link.IsUp() && !m_account.Connected())
       text="waits until the terminal has its trade server";
    if(!m_link.IsUp() && m_account.Login()==0)
@@ -685,5 +650,7 @@ void CApplication::Show(void)
    m_shown=text;
    Comment("Bridge '"+m_settings.alias+"': "+text);
   }
+
+#include <Bridge/App/ApplicationHearing.mqh>
 
 #endif // BRIDGE_APP_APPLICATION_MQH

@@ -2,7 +2,7 @@
 //|                                                    RelayLink.mqh |
 //|                                                   mt5-zmq-bridge |
 //+------------------------------------------------------------------+
-// The way to the relay: identity, connection, session, and when to dial again.
+// The way to the relay: ledger, connection, session, and when to dial again.
 //
 // Everything that ends the connection is a false here; the caller then calls Over(), once, before
 // it dials again. What people should know is said to the log and kept in Status().
@@ -13,12 +13,12 @@
 #include <Bridge/Support/Bytes.mqh>
 #include <Bridge/Support/Clock.mqh>
 #include <Bridge/Support/Log.mqh>
-#include <Bridge/Support/Identity.mqh>
 #include <Bridge/Wire/Spec.mqh>
 #include <Bridge/Wire/Messages.mqh>
 #include <Bridge/Wire/Session.mqh>
 #include <Bridge/Net/SocketTransport.mqh>
 #include <Bridge/Net/BackOff.mqh>
+#include <Bridge/Trade/Ledger.mqh>
 #include <Bridge/App/Settings.mqh>
 #include <Bridge/App/Account.mqh>
 #include <Bridge/App/Advice.mqh>
@@ -35,6 +35,8 @@
 #define LINK_LAST_MS      500
 //--- after another program with our identity took our place
 #define LINK_TWIN_US      60000000
+//--- between two looks at a ledger that cannot be used
+#define LINK_PROBE_US     60000000
 //--- no account has this login
 #define LINK_NO_LOGIN     0
 
@@ -45,7 +47,7 @@ class CRelayLink
   {
 public:
    CSession          m_session;
-   CIdentity         m_identity;
+   CLedger           m_ledger;
 
 private:
    SSettings         m_settings;
@@ -53,8 +55,9 @@ private:
    CClock            m_clock;
    CSocketTransport  m_transport;
    CBackOff          m_back_off;
-   ulong             m_identity_login;  // whose identity is open
-   string            m_identity_server;
+   ulong             m_ledger_login;    // whose ledger is open
+   string            m_ledger_server;
+   long              m_next_probe_us;   // of a ledger that cannot be used
    string            m_no_ledger;       // why it cannot be used, as it was said
    ulong             m_login;           // whom the session is for
    string            m_server;
@@ -72,7 +75,7 @@ private:
    uchar             m_in[];
    CByteBuffer       m_out;
 
-   bool              OpenIdentity(const CAccount &account);
+   bool              OpenLedger(const CAccount &account);
    bool              BeginSession(const CAccount &account);
    bool              StreamOnly(const CAccount &account);
    bool              Refuse(const string problem);
@@ -86,6 +89,7 @@ public:
    bool              IsFor(const CAccount &account) const;
    long              NextDialUs(void) const { return(m_next_dial_us); }
    bool              Dial(const CAccount &account);
+   bool              LedgerReturned(const long now_us);
    bool              Receive(bool &came);
    bool              NextEvent(SSessionEvent &event);
    void              LoggedOn(const string program,const long now_us);
@@ -103,8 +107,9 @@ public:
   };
 
 CRelayLink::CRelayLink(const SSettings &settings,CLog *lines) : m_log(lines),
-                                                             m_identity_login(LINK_NO_LOGIN),
-                                                             m_identity_server(""),
+                                                             m_ledger_login(LINK_NO_LOGIN),
+                                                             m_ledger_server(""),
+                                                             m_next_probe_us(0),
                                                              m_no_ledger(""),
                                                              m_login(LINK_NO_LOGIN),
                                                              m_server(""),
@@ -141,7 +146,7 @@ bool CRelayLink::IsFor(const CAccount &account) const
 // Connect and say HELLO. False: not now; NextDialUs() says when to try again.
 bool CRelayLink::Dial(const CAccount &account)
   {
-   if(!OpenIdentity(account))
+   if(!OpenLedger(account))
       return(false);
    if(!m_transport.Connect(m_settings.relay_host,m_settings.relay_port,LINK_CONNECT_MS))
      {
@@ -164,24 +169,42 @@ bool CRelayLink::Dial(const CAccount &account)
    return(true);
   }
 
-// The identity of the account that is logged on. One whose ledger cannot be used streams all the
-// same: the ledger is opened anew for the next connection.
-bool CRelayLink::OpenIdentity(const CAccount &account)
+// The ledger of the account that is logged on. Without one that can be used there are ticks all the
+// same: it is opened anew for the next connection.
+bool CRelayLink::OpenLedger(const CAccount &account)
   {
-   if(m_identity.IsOpen() && m_identity_login==account.Login() && m_identity_server==account.Server())
+   const bool same=(m_ledger_login==account.Login() && m_ledger_server==account.Server());
+   if(m_ledger.IsOpen() && m_ledger.Durable() && same)
       return(true);
-   m_identity_login=account.Login();
-   m_identity_server=account.Server();
-   if(m_identity.Open(m_settings.alias,m_identity_login,m_identity_server,m_settings.key))
-      return(true);
-   return(StreamOnly(account));
+   const ulong relay_epoch=(same ? m_ledger.RelayEpochSeen() : 0);
+   m_ledger_login=account.Login();
+   m_ledger_server=account.Server();
+   if(!m_ledger.Open(m_settings.alias,m_ledger_login,m_ledger_server,m_settings.key) && !StreamOnly(account))
+      return(false);
+//--- one that the disk did not take holds all the same
+   if(!m_ledger.SeeRelayEpoch(relay_epoch))
+      m_log.Debug("the relay's epoch is kept in memory only");
+   return(true);
+  }
+
+// Whether a ledger that could not be used can be used now: the session is to begin anew with it.
+bool CRelayLink::LedgerReturned(const long now_us)
+  {
+   if(m_ledger.Durable() || now_us<m_next_probe_us)
+      return(false);
+   m_next_probe_us=now_us+LINK_PROBE_US;
+   CLedger probe;
+   const bool usable=(probe.Open(m_settings.alias,m_ledger_login,m_ledger_server,m_settings.key)
+                      && probe.Durable() && probe.NextConnection());
+   probe.Close();
+   return(usable);
   }
 
 // A session that must not trade; why is said once.
 bool CRelayLink::StreamOnly(const CAccount &account)
   {
-   const string problem=m_identity.Problem();
-   if(!m_identity.UseTransient(account.Login(),m_settings.key))
+   const string problem=m_ledger.Problem();
+   if(!m_ledger.UseTransient(account.Login(),m_settings.key))
       return(Refuse(problem));
    if(m_no_ledger!=problem)
       m_log.Error("no trading, ticks go on: "+problem);
@@ -194,24 +217,27 @@ bool CRelayLink::BeginSession(const CAccount &account)
    m_login=account.Login();
    m_server=account.Server();
 //--- a counter is on the disk before it is used: a nonce made of it must never repeat
-   if(m_identity.IsOpen() && !m_identity.NextConnection() && !StreamOnly(account))
+   if(m_ledger.IsOpen() && !m_ledger.NextConnection() && !StreamOnly(account))
       return(false);
-   if(m_identity.IsOpen())
+   if(m_ledger.IsOpen())
       m_no_ledger="";
    const long now_us=m_clock.NowUs();
+   m_next_probe_us=now_us+LINK_PROBE_US;
    SHello hello={};
    hello.version_min=WIRE_VERSION_MIN;
    hello.version_max=WIRE_VERSION;
    hello.capabilities=CAPABILITY_TICKS|CAPABILITY_READS|CAPABILITY_REFILL;
+   if(m_ledger.Durable())
+      hello.capabilities|=CAPABILITY_TRADE|CAPABILITY_EVENTS;
    hello.key_id=m_settings.alias;
    hello.role=(uint)ROLE_BOTH;
    hello.build=(uint)TerminalInfoInteger(TERMINAL_BUILD);
    hello.program=APPLICATION_PROGRAM;
-   hello.connection_counter=m_identity.ConnectionCounter();
-   hello.relay_epoch_seen=m_identity.RelayEpochSeen();
+   hello.connection_counter=m_ledger.ConnectionCounter();
+   hello.relay_epoch_seen=m_ledger.RelayEpochSeen();
    account.FillHello(hello);
-   if(!m_identity.CopyIncarnation(hello.incarnation)
-      || !m_identity.MakeNonce(m_settings.key,now_us,m_login,hello.nonce))
+   if(!m_ledger.CopyIncarnation(hello.incarnation)
+      || !m_ledger.MakeNonce(m_settings.key,now_us,m_login,hello.nonce))
       return(Refuse("the terminal cannot compute a nonce"));
    if(!m_session.Begin(m_settings.key,hello,now_us))
       return(Refuse(m_session.Problem()));
@@ -271,9 +297,9 @@ bool CRelayLink::Receive(bool &came)
 bool CRelayLink::NextEvent(SSessionEvent &event)
   {
 //--- on the disk before PROOF is sent, so before a command of this relay is executed
-   if(m_session.State()==SESSION_PROOF_SENT && m_session.RelayEpoch()>m_identity.RelayEpochSeen()
-      && !m_identity.SeeRelayEpoch(m_session.RelayEpoch()))
-      m_log.Error("the relay's epoch cannot be kept: "+m_identity.Problem());
+   if(m_session.State()==SESSION_PROOF_SENT && m_session.RelayEpoch()>m_ledger.RelayEpochSeen()
+      && !m_ledger.SeeRelayEpoch(m_session.RelayEpoch()))
+      m_log.Error("the relay's epoch cannot be kept: "+m_ledger.Problem());
    while(m_session.NextEvent(event))
      {
       if(event.kind!=SESSION_EVENT_CLOSED)
@@ -394,7 +420,7 @@ void CRelayLink::Close(const int code,const string text)
      }
    m_up=false;
    m_transport.Close();
-   m_identity.Close();
+   m_ledger.Close();
   }
 
 #endif // BRIDGE_APP_RELAYLINK_MQH

@@ -18,6 +18,7 @@
 #include <Bridge/Wire/Messages.mqh>
 #include <Bridge/Market/Catalogue.mqh>
 #include <Bridge/Market/TickReader.mqh>
+#include <Bridge/Trade/TradeReads.mqh>
 
 #define ANSWERS_OPEN_MAX    64
 #define ANSWERS_REFUSED_MAX 4096
@@ -210,7 +211,7 @@ uint CTicksAnswer::Part(uchar &payload[],uint &kind,bool &last,string &text)
   }
 
 //--- how a request ends that failed
-struct SRefusal
+struct SRefusedRequest
   {
    uint              request_id;
    uint              page;
@@ -225,9 +226,10 @@ class CAnswers
   {
 private:
    CTickReader      *m_reader;
+   CTradeReads      *m_trade_reads;
    CAnswer          *m_open[ANSWERS_OPEN_MAX];
    int               m_open_total;
-   SRefusal          m_refused[];
+   SRefusedRequest   m_refused[];
    int               m_refused_first;
 
    void              Refuse(const uint request_id,const uint page,const uint code,const string text);
@@ -242,20 +244,23 @@ private:
    int               RefusedTotal(void) const { return(ArraySize(m_refused)-m_refused_first); }
 
 public:
-                     CAnswers(CTickReader *reader);
+                     CAnswers(CTickReader *reader,CTradeReads *trade_reads);
                     ~CAnswers(void);
    bool              Any(void) const { return(m_open_total>0 || RefusedTotal()>0); }
    void              Request(const SRequest &request,const long deadline_us,const int utc_offset_min);
    void              Refill(const SRefill &refill,const long deadline_us);
    void              Cancel(const uint request_id);
+   // Answer with an error, whatever it asks for.
+   void              Decline(const uint request_id,const uint code,const string text);
    void              Clear(void);
    bool              WantsBlocking(void) const;
    bool              NextPage(const long now_us,SPage &page);
   };
 
-CAnswers::CAnswers(CTickReader *reader) : m_reader(reader),
-                                         m_open_total(0),
-                                         m_refused_first(0)
+CAnswers::CAnswers(CTickReader *reader,CTradeReads *trade_reads) : m_reader(reader),
+                                                                  m_trade_reads(trade_reads),
+                                                                  m_open_total(0),
+                                                                  m_refused_first(0)
   {
    for(int i=0; i<ANSWERS_OPEN_MAX; i++)
       m_open[i]=NULL;
@@ -335,6 +340,12 @@ void CAnswers::Cancel(const uint request_id)
         }
      }
    m_open_total=kept;
+  }
+
+void CAnswers::Decline(const uint request_id,const uint code,const string text)
+  {
+   Cancel(request_id);
+   Refuse(request_id,0,code,text);
   }
 
 // The session is over.
@@ -447,6 +458,8 @@ uint CAnswers::Value(const SRequest &request,const int utc_offset_min,CMsgPackWr
      }
    if(request.method=="symbols")
       return(Symbols(params,writer,text));
+   if(CTradeReads::Knows(request.method))
+      return(m_trade_reads.Answer(request.method,params,writer,text));
    if(request.method!="symbol" && request.method!="tick")
      {
       text="this terminal does not know '"+request.method+"'";

@@ -8,6 +8,9 @@
 #ifndef BRIDGE_SUPPORT_CLOCK_MQH
 #define BRIDGE_SUPPORT_CLOCK_MQH
 
+//--- 22 days, a multiple of quarters of an hour
+#define CLOCK_OFFSET_MAX_MIN 32760
+
 //+------------------------------------------------------------------+
 //| Times as the protocol has them.                                  |
 //+------------------------------------------------------------------+
@@ -75,7 +78,9 @@ int CClock::UtcOffsetMin(void) const
       return(0);
    long difference=server-(long)TimeGMT();
    long half=(difference<0 ? -450 : 450);
-   return((int)((difference+half)/900*15));
+   const long minutes=(difference+half)/900*15;
+   //--- the protocol has 16 bits for it; a clock that is wrong by weeks must not keep anybody from it
+   return((int)MathMax(-CLOCK_OFFSET_MAX_MIN,MathMin(CLOCK_OFFSET_MAX_MIN,minutes)));
   }
 
 #endif // BRIDGE_SUPPORT_CLOCK_MQH

@@ -144,7 +144,7 @@ void CCommands::Record(const SLedgerEntry &entry)
 
 void CCommands::CommitEpoch(const ulong relay_epoch)
   {
-   if(!m_ledger.CommitEpoch(relay_epoch))
+   if(!m_ledger.SeeRelayEpoch(relay_epoch))
       Fail();
   }
 

@@ -202,6 +202,9 @@ bool CEvidenceFinder::FindPosition(const SCase &sought,SFinding &finding)
       if(WantedVolume(sought,wanted) && wanted<volume)
          volume=wanted;
       finding.Set((uint)(IsWhole(sought,volume) ? OUTCOME_DONE : OUTCOME_PARTIAL),(uint)EVIDENCE_POSITIONS,"");
+      finding.complete=false;
+      //--- a position is known by the order that opened it
+      finding.order=positions[i].identifier;
       finding.position=positions[i].ticket;
       finding.volume=volume;
       finding.price=positions[i].price_open;
@@ -326,11 +329,13 @@ void CEvidenceFinder::Judge(const SCase &sought,const ulong ticket,SFinding &fin
       if(finding.price==0.0)
          finding.price=m_open[i].price_open;
       const double filled=NormalizeDouble(m_open[i].volume_initial-m_open[i].volume_current,EVIDENCE_VOLUME_DIGITS);
+      finding.complete=(finding.volume>=filled-TRACES_TINY);
       if(filled>finding.volume)
          finding.volume=filled;
       return;
      }
-   finding.outcome=(uint)(IsWhole(sought,finding.volume) ? OUTCOME_DONE : OUTCOME_PARTIAL);
+   finding.complete=IsWhole(sought,finding.volume);
+   finding.outcome=(uint)(finding.complete ? OUTCOME_DONE : OUTCOME_PARTIAL);
    finding.evidence=(uint)EVIDENCE_HISTORY_DEALS;
   }
 
@@ -338,6 +343,7 @@ void CEvidenceFinder::JudgeClosed(const SOrderRecord &order,const bool pending,S
   {
    const double filled=NormalizeDouble(order.volume_initial-order.volume_current,EVIDENCE_VOLUME_DIGITS);
    finding.evidence=(uint)(ArraySize(finding.deals)>0 ? EVIDENCE_HISTORY_DEALS : EVIDENCE_HISTORY_ORDERS);
+   finding.complete=(finding.volume>=filled-TRACES_TINY);
    if(filled>finding.volume)
       finding.volume=filled;
    if(finding.price==0.0)

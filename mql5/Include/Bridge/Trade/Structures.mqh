@@ -166,6 +166,7 @@ struct SFinding
    double            price;
    long              time_msc;
    string            text;
+   bool              complete;         // all of it can be seen: the deals may come a moment later
                      SFinding(void);
    void              Set(const uint its_outcome,const uint its_evidence,const string its_text);
   };
@@ -177,7 +178,8 @@ SFinding::SFinding(void) : outcome(OUTCOME_UNKNOWN),
                            volume(0.0),
                            price(0.0),
                            time_msc(0),
-                           text("")
+                           text(""),
+                           complete(true)
   {
   }
 
@@ -193,6 +195,7 @@ void SFinding::Set(const uint its_outcome,const uint its_evidence,const string i
    price=0.0;
    time_msc=0;
    text=its_text;
+   complete=true;
   }
 
 //+------------------------------------------------------------------+

@@ -30,6 +30,7 @@ public:
    ulong             Ticket(const int index) const { return(m_tickets[index]); }
    long              Time(const int index) const { return(m_times[index]); }
    bool              Has(const ulong ticket) const;
+   long              TimeOf(const ulong ticket,const long otherwise) const;
    bool              Put(const ulong ticket,const long time);   // false: there is no memory
    void              Remove(const ulong ticket);
    void              RemoveBefore(const long time);             // those with an earlier time
@@ -68,6 +69,12 @@ bool CTicketTimes::Has(const ulong ticket) const
   {
    const int place=PlaceOf(ticket);
    return(place<m_total && m_tickets[place]==ticket);
+  }
+
+long CTicketTimes::TimeOf(const ulong ticket,const long otherwise) const
+  {
+   const int place=PlaceOf(ticket);
+   return(place<m_total && m_tickets[place]==ticket ? m_times[place] : otherwise);
   }
 
 bool CTicketTimes::Put(const ulong ticket,const long time)
