@@ -27,7 +27,13 @@ _ENUM_VALUE: Final = re.compile(
     r"^\s*(?P<name>\w+)\s*=[^/\n]*//\s*(?P<meaning>.+?)\s*$", re.MULTILINE
 )
 _KEYWORD: Final = re.compile(r"^s?input\s+(?!group\b)", re.MULTILINE)
-_KINDS: Final = {"string": "text", "int": "integer", "uint": "integer", "bool": "true or false"}
+_KINDS: Final = {
+    "string": "text",
+    "int": "integer",
+    "uint": "integer",
+    "double": "number",
+    "bool": "true or false",
+}
 
 
 class Input(NamedTuple):
