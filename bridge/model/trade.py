@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import functools
 import hashlib
 from typing import Any, Final
 
@@ -222,9 +223,15 @@ def asdict(record: Any) -> dict[str, Any]:
     """
     Return a record as a plain map, in the order of its fields.
     """
-    return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+    return {name: getattr(record, name) for name in _names_of(record.__class__)}
 
 
+@functools.cache
+def _names_of(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))
+
+
+@functools.lru_cache(maxsize=1_024)
 def order_tag(command_id: str) -> str:
     """
     Return the comment that a command's order gets at the broker (wire protocol, "NEW").

@@ -25,7 +25,7 @@ from typing import Any, Final
 from bridge.bus.bodies import TradeKind
 from bridge.bus.orders import LifeStep, Reason
 from bridge.exceptions import JournalError
-from bridge.journal import EXECUTED, NOT_EXECUTED, Change, Entry, Reserved, Step, Verdict
+from bridge.journal import EXECUTED, NOT_EXECUTED, Account, Change, Entry, Reserved, Step, Verdict
 from bridge.logs import get_logger
 from bridge.model.enums import TradeRequestActions
 from bridge.relay.order_commands import (
@@ -286,10 +286,11 @@ class OpenCommands:
         session = self._desk.session
         if session is None or self._desk.view.busy_until_us() > now.us:
             return
+        account = self._desk.account
         due = [
             command
             for command in self._open.values()
-            if self._is_to_be_asked(command) and now.us >= command.next_query_us
+            if _is_to_be_asked(command, account) and now.us >= command.next_query_us
         ]
         if due:
             same = [one for one in due if one.entry.incarnation == session.incarnation]
@@ -315,9 +316,6 @@ class OpenCommands:
             entries = [command.entry for command in page]
             settle_ms = self._desk.settings.settle_ms
             session.send(query_of(entries, settle_ms, now.us, described=described))
-
-    def _is_to_be_asked(self, command: OpenCommand) -> bool:
-        return command.stage is Stage.ASKING and command.entry.account == self._desk.account
 
     # --- results ------------------------------------------------------------------------------------
 
@@ -554,12 +552,17 @@ class OpenCommands:
         # A terminal that blocks in OrderSend is given the time that it asked for.
         busy_until_us = self._busy_until_us()
         for command in list(self._open.values()):
-            grace_us = self._grace_us(command)
             late = [
                 waiter
                 for waiter in command.waiters
-                if now.us >= max(waiter.deadline_us, busy_until_us) + grace_us
+                if now.us >= max(waiter.deadline_us, busy_until_us)
             ]
+            if late and (grace_us := self._grace_us(command)):
+                late = [
+                    waiter
+                    for waiter in late
+                    if now.us >= max(waiter.deadline_us, busy_until_us) + grace_us
+                ]
             if late:
                 self.tell_unknown(command, late)
             unheard = not command.waiters and now.us >= max(
@@ -582,9 +585,10 @@ class OpenCommands:
         """
         Return the times at which there may be something to do.
         """
+        account = self._desk.account
         busy_until_us = self._busy_until_us()
         for command in self._open.values():
-            grace_us = self._grace_us(command)
+            grace_us = self._grace_us(command) if command.waiters else 0
             for waiter in command.waiters:
                 yield max(waiter.deadline_us, busy_until_us) + grace_us
             if command.stage is Stage.READY:
@@ -593,7 +597,7 @@ class OpenCommands:
                 yield max(self._ask_from_us(command), busy_until_us)
             elif command.stage is Stage.PARTS and command.next_query_us:
                 yield command.next_query_us
-            elif self._is_to_be_asked(command):
+            elif _is_to_be_asked(command, account):
                 yield max(command.next_query_us, busy_until_us)
 
     def _busy_until_us(self) -> int:
@@ -622,6 +626,10 @@ class OpenCommands:
             self._open[child.command_id].entry if child.command_id in self._open else child
             for child in self._desk.journal.children(parent)
         ]
+
+
+def _is_to_be_asked(command: OpenCommand, account: Account | None) -> bool:
+    return command.stage is Stage.ASKING and command.entry.account == account
 
 
 def _ask_later(command: OpenCommand, now: Moment) -> None:

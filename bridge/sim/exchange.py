@@ -23,7 +23,7 @@ import dataclasses
 import heapq
 import random
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import msgpack
 
@@ -39,11 +39,15 @@ from bridge.sim.exchange_upkeep import Upkeep
 from bridge.sim.exchange_view import View
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bridge.model.tick import MqlTick
     from bridge.model.trade import AccountRecord, DealRecord, OrderRecord, PositionRecord
     from bridge.sim.market import Market
 
 __all__ = ["Exchange"]
+
+_Open = TypeVar("_Open", "OrderRecord", "PositionRecord")
 
 _SAVED_VERSION: Final = 1
 _SECOND_US: Final = 1_000_000
@@ -223,21 +227,15 @@ class Exchange:
         """
         Return the open positions that the terminal knows of, by ticket, at present prices.
         """
-        return [
-            self._books.valued(one)
-            for _, one in sorted(self._view.positions.items())
-            if symbol in {None, one.symbol} and ticket in {None, one.ticket}
-        ]
+        found = _selected(self._view.positions, symbol, ticket)
+        return [self._books.valued(one) for one in found]
 
     def orders(self, *, symbol: str | None = None, ticket: int | None = None) -> list[OrderRecord]:
         """
         Return the open orders that the terminal knows of, by ticket.
         """
-        return [
-            self._books.priced(one)
-            for _, one in sorted(self._view.orders.items())
-            if symbol in {None, one.symbol} and ticket in {None, one.ticket}
-        ]
+        found = _selected(self._view.orders, symbol, ticket)
+        return [self._books.priced(one) for one in found]
 
     def history_orders(self, from_msc: int, to_msc: int) -> list[OrderRecord]:
         """
@@ -592,3 +590,10 @@ class Exchange:
             _, _, sent, answer, told = heapq.heappop(self._answers)
             sent.settle(answer)
             self._view.announce(told)
+
+
+def _selected(records: Mapping[int, _Open], symbol: str | None, ticket: int | None) -> list[_Open]:
+    # By ticket.
+    if ticket is not None:
+        records = {ticket: records[ticket]} if ticket in records else {}
+    return [one for _, one in sorted(records.items()) if symbol in (None, one.symbol)]

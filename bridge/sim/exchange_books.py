@@ -94,6 +94,9 @@ class Books:
         self.next_order = 1
         self.next_deal = 1
         self.outbox: list[Change] = []
+        #: orders and positions as they were last priced: asked for much more often than changed
+        self._priced: dict[int, tuple[OrderRecord, OrderRecord]] = {}
+        self._valued: dict[int, tuple[PositionRecord, PositionRecord]] = {}
 
     # --- what there is -----------------------------------------------------------------
 
@@ -136,7 +139,14 @@ class Books:
         if value is None:
             return position
         price, profit = value
-        return dataclasses.replace(position, price_current=price, profit=profit)
+        last = self._valued.get(position.ticket)
+        if last is not None and last[0] is position:
+            valued = last[1]
+            if valued.price_current == price and valued.profit == profit:
+                return valued
+        valued = dataclasses.replace(position, price_current=price, profit=profit)
+        self._valued[position.ticket] = (position, valued)
+        return valued
 
     def value_of(self, position: PositionRecord) -> tuple[float, float] | None:
         """
@@ -159,7 +169,12 @@ class Books:
         if tick is None:
             return order
         price = tick.ask if is_buy_order(order.type) else tick.bid
-        return dataclasses.replace(order, price_current=price)
+        last = self._priced.get(order.ticket)
+        if last is not None and last[0] is order and last[1].price_current == price:
+            return last[1]
+        priced = dataclasses.replace(order, price_current=price)
+        self._priced[order.ticket] = (order, priced)
+        return priced
 
     def profit(
         self, symbol: str, volume: float, price_open: float, price_close: float, *, is_buy: bool
@@ -261,6 +276,7 @@ class Books:
             order, state=int(state), time_done=time_msc // 1000, time_done_msc=time_msc
         )
         del self.orders[order.ticket]
+        self._priced.pop(order.ticket, None)
         self.history[order.ticket] = ended
         gone = _of_order(ended, TransactionType.ORDER_DELETE, time_msc)
         self.outbox.append(Change(Kind.ORDER, order.ticket, None, gone))
@@ -372,6 +388,7 @@ class Books:
         Take a closed position out.
         """
         del self.positions[ticket]
+        self._valued.pop(ticket, None)
         self.margin_rates.pop(ticket, None)
         self.outbox.append(Change(Kind.POSITION, ticket, None))
 

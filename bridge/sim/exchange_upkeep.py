@@ -97,19 +97,21 @@ class Upkeep:
         """
         Return when an order expires next, or a day with open positions ends; server clock.
         """
-        times = [_expires_msc(one) for one in self.books.orders.values()]
+        times = map(_expires_msc, self._limited())
         known = [one for one in times if one is not None]
         if self.books.positions and self.day is not None:
             known.append((self.day + 1) * _DAY_MSC)
         return min(known, default=None)
 
     def _expire(self, time_msc: int) -> None:
-        # Looked at in every turn: most orders never expire.
-        limited = [one for one in self.books.orders.values() if one.type_time != _UNTIL_CANCELLED]
-        for order in limited:
+        for order in self._limited():
             expires_msc = _expires_msc(order)
             if expires_msc is not None and time_msc >= expires_msc:
                 self.books.end_order(order, OrderState.EXPIRED, time_msc)
+
+    def _limited(self) -> list[OrderRecord]:
+        # Looked at in every turn: most orders never expire.
+        return [one for one in self.books.orders.values() if one.type_time != _UNTIL_CANCELLED]
 
     def _roll_over(self, rules: BrokerRules, time_msc: int) -> None:
         day = time_msc // _DAY_MSC

@@ -180,8 +180,8 @@ class EvidenceFinder:
                 return Finding(
                     OrderOutcome.DONE if whole else OrderOutcome.PARTIAL,
                     Evidence.POSITIONS,
-                    # A position is known by the order that opened it.
-                    order=position.identifier,
+                    # The order that opened it, unless a reversal has changed its ticket.
+                    order=position.ticket if position.ticket == position.identifier else 0,
                     position=position.ticket,
                     volume=volume,
                     price=position.price_open,

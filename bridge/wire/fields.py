@@ -284,4 +284,6 @@ def printable(text: str) -> str:
     Return a text of the peer's so that it may stand in a log or on a terminal: without line
     breaks and escape sequences.
     """
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else " " for char in text)

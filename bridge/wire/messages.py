@@ -670,7 +670,6 @@ def unpack_message(cls: type[M], body: bytes | memoryview) -> M:
         RemoteProtocolError: the body is not msgpack, not an array, too short, or a
             field is of the wrong type or out of range. The reason names the field.
     """
-    name = cls.TYPE.name
     try:
         values = msgpack.unpackb(
             body,
@@ -683,11 +682,12 @@ def unpack_message(cls: type[M], body: bytes | memoryview) -> M:
         )
     except (ValueError, RecursionError) as error:
         raise RemoteProtocolError(
-            LogoutCode.BAD_MESSAGE, f"{name}: not valid msgpack: {error}"[:200]
+            LogoutCode.BAD_MESSAGE, f"{cls.TYPE.name}: not valid msgpack: {error}"[:200]
         ) from None
     if not isinstance(values, list) or len(values) < len(cls.FIELDS):
         raise RemoteProtocolError(
-            LogoutCode.BAD_MESSAGE, f"{name}: the body is not an array of {len(cls.FIELDS)} fields"
+            LogoutCode.BAD_MESSAGE,
+            f"{cls.TYPE.name}: the body is not an array of {len(cls.FIELDS)} fields",
         )
     try:
         return cls(
@@ -697,4 +697,5 @@ def unpack_message(cls: type[M], body: bytes | memoryview) -> M:
             )
         )
     except FieldError as error:
-        raise RemoteProtocolError(LogoutCode.BAD_MESSAGE, f"{name}.{error}"[:200]) from None
+        reason = f"{cls.TYPE.name}.{error}"[:200]
+        raise RemoteProtocolError(LogoutCode.BAD_MESSAGE, reason) from None

@@ -195,10 +195,10 @@ class Broker:
 
     def _drawn(self) -> BrokerRules:
         rng = self._rng
-        slow = rng.choice((60, 120, 400))
+        slow = rng.choice((10, 20, 40, 60, 400))
         return BrokerRules(
             execution_ms=(self._execution_ms // 2 or 2, self._execution_ms or slow),
-            reply_ms=(1, 30),
+            reply_ms=(1, rng.choice((3, 5, 30))),
             fill_ms=rng.choice(((0, 0), (0, 0), (0, 0), (20, 600))),
             visibility_ms=(0, rng.choice((50, 500, 2_000))),
             state_delay_ms=(0, rng.choice((0, 20, 500))),
@@ -216,6 +216,7 @@ class Broker:
         )
 
     def _rule(self, **changes: Any) -> None:
+        self.advance()
         self.exchange.rules = dataclasses.replace(self.exchange.rules, **changes)
         self.advance()
         self.stirred()

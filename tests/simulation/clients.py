@@ -24,12 +24,12 @@ from tests.simulation.network import BusLine
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-__all__ = ["Strategy"]
+__all__ = ["Strategy", "plain"]
 
 #: Longer than any frame is on its way in this world.
 _UNDER_WAY_US: Final = 3 * SECOND
 _ATTEMPTS_MAX: Final = 8
-_TIMEOUTS_S: Final = (0.6, 2.0, 5.0, 5.0, 8.0)
+_TIMEOUTS_S: Final = (0.6, 4.0, 6.0, 6.0, 8.0, 8.0)
 _HELD_MAX: Final = 2
 _PENDING_MAX: Final = 3
 #: How often a client looks at what is open before it decides.
@@ -335,7 +335,7 @@ class Strategy:
         again = False
         if error is None:
             claim.said = Said.RESULT
-            claim.result = value.model_dump()
+            claim.result = plain(value)
             again = self._learn(wish, claim)
         elif isinstance(error, OrderUnknown | RelayUnreachable):
             claim.until_us = now + _UNDER_WAY_US
@@ -353,7 +353,7 @@ class Strategy:
         self._world.told(wish, claim)
         gives_up = wish.attempts >= _ATTEMPTS_MAX and claim.said is not Said.NOTHING
         if again and not (gives_up and claim.outcome != "UNKNOWN"):
-            delay = self._rng.randint(100 * MS, 1_500 * MS)
+            delay = self._rng.randint(200 * MS, 3 * SECOND)
             if wish.attempts > _ATTEMPTS_MAX:
                 delay *= 3
             self._loop.after(delay, self.pursue, wish, life)
@@ -423,6 +423,13 @@ class Strategy:
         wish.over = True
         del self.open[wish.name]
         self._locks.difference_update(wish.locks)
+
+
+def plain(result: Any) -> dict[str, Any]:
+    """
+    Return a result of the client as the oracle reads it.
+    """
+    return {**vars(result), "children": [vars(child) for child in result.children]}
 
 
 def _words(result: dict[str, Any] | None) -> str:

@@ -31,6 +31,8 @@ INCARNATION: Final = bytes(range(16))
 UTC_MSC: Final = 1_704_873_600_000
 #: how often the relay looks at its timers
 _GRID_US: Final = 50 * MS
+#: how often the terminal's program looks at what came and at its broker, as a timer would
+_LOOK_US: Final = 10 * MS
 _TURNS_MAX: Final = 50
 
 
@@ -186,8 +188,7 @@ class RelayHost:
     def _set_alarm(self) -> None:
         # The relay looks at its timers every 50 ms: what is due waits for that.
         due = self.core.next_deadline() - self.clock.now_us() + self._loop.now
-        grid = -(-due // _GRID_US) * _GRID_US
-        self._alarm.set(max(grid, self._loop.now + MS))
+        self._alarm.set(max(_grid(due, _GRID_US), self._loop.now + MS))
 
 
 class TerminalHost:
@@ -205,7 +206,6 @@ class TerminalHost:
         self._offset_us = clock_offset_us
         self._alarm = Alarm(world.loop, self._step)
         self._wire: Wire | None = None
-        self._dialling_until = 0
         self._inbox: deque[bytes] = deque()
         self._starts = 0
         broker.stirred = self._step
@@ -241,6 +241,7 @@ class TerminalHost:
         """
         if self.core is None:
             return
+        self.broker.advance()
         self.core = None
         self._inbox.clear()
         self._hang_up()
@@ -259,7 +260,7 @@ class TerminalHost:
     def arrived(self, wire: Wire, data: bytes) -> None:
         if wire is self._wire:
             self._inbox.append(data)
-            self._step()
+            self._alarm.set(_grid(self._loop.now + 1, _LOOK_US))
 
     # --- inside --------------------------------------------------------------------------------
 
@@ -273,58 +274,53 @@ class TerminalHost:
             self.broker.advance()
             self._set_alarm(None)
             return
+        now = self._now
         for _ in range(_TURNS_MAX):
-            core.poll(self._now)
-            moved = self._send(core)
-            moved = self._tend(core) or moved
+            self._receive(core)
+            core.poll(now)
+            self._send(core)
+            moved = self._tend(core)
             if self.core is not core:
                 return
-            moved = self._receive(core) or moved
-            if not moved and core.next_deadline() > self._now:
+            if not moved and core.next_deadline() > now:
                 break
         self._set_alarm(core)
 
     def _set_alarm(self, core: TerminalCore | None) -> None:
+        if core is not None and self._now < core._blocked_until_us:
+            # While a call blocks nothing is looked at; the broker catches up behind it.
+            self._alarm.set(_grid(core._blocked_until_us - self._offset_us, _LOOK_US))
+            return
         due = self.broker.next_deadline()
         times = [] if due is None else [due]
         if core is not None:
             times.append(core.next_deadline() - self._offset_us)
             events = core.trading._events  # type: ignore[attr-defined]  # no port tells it
-            # While a call blocks nothing is looked at; with its queue full, after the next ack.
-            if self._now >= core._blocked_until_us:
-                if events._on and not events._queue:
-                    times.append(events._next_look_us - self._offset_us)
-                if core.trading._queue:  # type: ignore[attr-defined]  # nor that one waits
-                    times.append(self._loop.now + 20 * MS)
-            if self._dialling_until:
-                times.append(self._dialling_until)
+            # With its queue full, after the next ack.
+            if events._on and not events._queue:
+                times.append(events._next_look_us - self._offset_us)
+            if core.trading._queue:  # type: ignore[attr-defined]  # nor that one waits
+                times.append(self._loop.now + 20 * MS)
         if times:
-            self._alarm.set(max(min(times), self._loop.now + 100))
+            self._alarm.set(_grid(max(min(times), self._loop.now + 1), _LOOK_US))
 
-    def _send(self, core: TerminalCore) -> bool:
+    def _send(self, core: TerminalCore) -> None:
         wire = self._wire
         if wire is None:
-            return False
+            return
         data = core.data_to_send()
-        if not data:
-            return False
-        if not wire.send(data):
+        if data and not wire.send(data):
             self._lose(core)
-        return True
 
-    def _receive(self, core: TerminalCore) -> bool:
-        moved = False
+    def _receive(self, core: TerminalCore) -> None:
         while self._inbox and self._wire is not None:
             if not (core.closing or core.wants_to_receive):
                 break
             data = self._inbox.popleft()
-            moved = True
             if data:
                 core.data_received(data, self._now)
-                self._send(core)
             else:
                 self._lose(core)
-        return moved
 
     def _tend(self, core: TerminalCore) -> bool:
         if self._wire is None:
@@ -363,6 +359,10 @@ class TerminalHost:
         self._hang_up()
         self._inbox.clear()
         core.connection_lost(self._now)
+
+
+def _grid(at_us: int, step_us: int) -> int:
+    return -(-at_us // step_us) * step_us
 
 
 def settings_for(settle_ms: int) -> Settings:

@@ -14,14 +14,15 @@ from collections.abc import Callable
 from typing import Any, Final
 from unittest import mock
 
+from bridge.bus.requests import Method
 from bridge.relay import holdings
 from bridge.relay.checkpoints import Checkpoint
-from bridge.sim import trading_events
+from bridge.sim import trading_events, trading_evidence
 from bridge.sim.terminal import TerminalCore
 from bridge.wire.messages import New, Query
 from tests.simulation.broker import Broker, lending
 from tests.simulation.claims import Claim, Said, Wish
-from tests.simulation.clients import Strategy
+from tests.simulation.clients import Strategy, plain
 from tests.simulation.hosts import RelayHost, TerminalHost, settings_for
 from tests.simulation.ledger import SimulatedLedger
 from tests.simulation.loop import MS, SECOND, Loop
@@ -33,10 +34,13 @@ __all__ = ["Counts", "Options", "Plan", "World"]
 #: How long the last answer of the terminal may take, behind the settle time.
 _GRACE_US: Final = 5 * SECOND
 _LAST_QUESTION_S: Final = 3.0
+_ASKED_AGAIN: Final = 0.15
+_WITHOUT_DEALS: Final = frozenset(
+    {Method.POSITION_MODIFY, Method.ORDER_MODIFY, Method.ORDER_CANCEL}
+)
 #: Orders come in bursts, and faults where orders are: between bursts there is time to settle.
-_BURST: Final = 8
-_BETWEEN_US: Final = 12 * SECOND
-_STRIKES_US: Final = 2 * SECOND
+_BETWEEN_US: Final = 6 * SECOND
+_STRIKES_US: Final = SECOND
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Plan:
     orders: int = 5_000
     cuts: float = 27.0
     line_cuts: float = 12.0
-    relay_kills: float = 8.4
+    relay_kills: float = 9.4
     terminal_kills: float = 11.6
     client_restarts: float = 2.0
     stalls: float = 3.0
@@ -56,7 +60,7 @@ class Plan:
     disks: float = 1.0
     moods: float = 3.0
     #: how long a killed terminal is down
-    down_ms: tuple[int, int] = (50, 2_000)
+    down_ms: tuple[int, int] = (20, 700)
     #: how often a close is asked for that may be under way already
     doubles: float = 0.1
     #: how often a client that holds little closes or changes it all the same
@@ -68,7 +72,9 @@ class Plan:
     lossy: bool = False
     #: how many clients; else by chance
     clients: int = 0
-    in_burst_ms: int = 70
+    in_burst_ms: int = 30
+    #: how many orders a burst has
+    burst: int = 12
 
 
 @dataclasses.dataclass
@@ -160,12 +166,14 @@ class World:
         """
         Let it all happen.
         """
-        # Two times that only cost: what is open is read after every event of the account, and a
-        # session begins with the last minute's events, though here none is later than seconds.
+        # Times that only cost: what is open is read after every event of the account, a session
+        # begins with the last minute's events, though here none is later than seconds, and an
+        # order is looked for in a whole day, though here all clocks of the broker agree.
         with (
             lending(),
             mock.patch.object(holdings, "_BETWEEN_US", 5 * SECOND),
             mock.patch.object(trading_events, "_OVERLAP_MSC", 10_000),
+            mock.patch.object(trading_evidence, "_MARGIN_MSC", 60_000),
         ):
             self._run()
 
@@ -210,7 +218,7 @@ class World:
         if self._calm:
             return
         rng = self._rng
-        size = rng.randint(1, 2 * _BURST - 1)
+        size = rng.randint(1, 2 * self.plan.burst - 1)
         at_us = self.loop.now
         for _ in range(size):
             self.loop.at(at_us, self._decide)
@@ -238,7 +246,11 @@ class World:
             for wish in client.wishes.values():
                 last = wish.claims[-1]
                 open_end = not wish.over or not last.final or last.outcome in {"PLACED", "PARTIAL"}
-                if open_end or not (last.result or {}).get("deals", True):
+                # What was executed may have been told before its deals could be seen. Another end
+                # without deals is mostly true for ever: some of those are asked about anew.
+                dealt = bool((last.result or {}).get("deals", True))
+                early = last.outcome == "DONE" and wish.method not in _WITHOUT_DEALS
+                if open_end or (not dealt and (early or self._rng.random() < _ASKED_AGAIN)):
                     self._ask_last(client, wish)
         self.loop.run(lambda: False, self.loop.now + int(_LAST_QUESTION_S * SECOND) + SECOND)
 
@@ -250,7 +262,7 @@ class World:
         def done(value: Any, error: Any) -> None:
             claim.at_us = claim.until_us = self.loop.now
             if error is None:
-                claim.said, claim.result = Said.RESULT, value.model_dump()
+                claim.said, claim.result = Said.RESULT, plain(value)
             elif error.code == "NOT_AVAILABLE":
                 claim.said = Said.UNHEARD
             claim.error = "" if error is None else f"{error.code}: {error.message}"
@@ -346,14 +358,14 @@ class World:
         else:
             wire.cut_after(self._rng.choice(("up", "down")), self._rng.randrange(1, 600))
         if self._rng.random() < 0.1:
-            self._refused_until = self.loop.now + self._rng.randint(100 * MS, 2 * SECOND)
+            self._refused_until = self.loop.now + self._rng.randint(50 * MS, SECOND)
 
     def _cut_line(self) -> None:
         client = self._rng.choice(self.clients)
         if client.line.connected:
             self.counts.cuts += 1
             client.line.cut()
-            self.loop.after(self._rng.randint(100 * MS, SECOND), self._join, client)
+            self.loop.after(self._rng.randint(30 * MS, 400 * MS), self._join, client)
 
     def _stall(self) -> None:
         wire = self.terminal.wire
@@ -361,7 +373,8 @@ class World:
             self.note("the line stands still")
             dead = self._rng.random() < 0.3
             self.counts.cuts += dead
-            wire.stall(self._rng.randint(100 * MS, 5 * SECOND), dead=dead)
+            longest = self._rng.choice((SECOND // 2, SECOND, 5 * SECOND))
+            wire.stall(self._rng.randint(100 * MS, longest), dead=dead)
 
     def _kill_relay(self) -> None:
         if self.relay is None:
@@ -375,7 +388,7 @@ class World:
             old.kill()
         for client in self.clients:
             client.line.cut()
-        down_us = self._rng.randint(50 * MS, 1_500 * MS)
+        down_us = self._rng.randint(20 * MS, 500 * MS)
         self.loop.after(down_us // (10 if self.old_relay else 1), self._start_relay)
 
     def _split(self, old: RelayHost) -> None:
@@ -401,7 +414,7 @@ class World:
             self.relay = RelayHost(self, self.disk, self.rng_of(f"relay/{self._relays}"))
             self.note(f"relay {self.relay.epoch} starts")
             for client in self.clients:
-                self.loop.after(self._rng.randint(10 * MS, SECOND), self._join, client)
+                self.loop.after(self._rng.randint(5 * MS, 300 * MS), self._join, client)
 
     def _join(self, client: Strategy) -> None:
         if self.relay is not None and not client.line.connected:
@@ -425,16 +438,17 @@ class World:
         client = self._rng.choice(self.clients)
         client.line.cut()
         client.restart()
-        self.loop.after(self._rng.randint(100 * MS, SECOND), self._join, client)
+        self.loop.after(self._rng.randint(30 * MS, 400 * MS), self._join, client)
 
     def _outage(self) -> None:
         if self.broker.exchange.rules.connected:
             self.note("the trade server is away")
-            self.broker.disconnect(self._rng.randint(200 * MS, 4 * SECOND))
+            longest = self._rng.choice((SECOND, SECOND, 4 * SECOND))
+            self.broker.disconnect(self._rng.randint(200 * MS, longest))
 
     def _fill_disk(self) -> None:
         chance = self._rng.random()
-        duration = self._rng.randint(200 * MS, 3 * SECOND)
+        duration = self._rng.randint(100 * MS, self._rng.choice((SECOND // 2, 3 * SECOND)))
         if chance < 0.3:
             self.terminal.ledger.broken = True
             self.loop.after(duration, self._mend_ledger)

@@ -63,6 +63,7 @@ class ExpertTerminal:
         binary: Path,
         seed: int = 1,
         account: Account = ACCOUNT,
+        market_only: bool = False,
     ) -> None:
         self.process = EaProcess(
             binary,
@@ -72,6 +73,7 @@ class ExpertTerminal:
                 "InpAlias": ALIAS,
                 "InpKey": key.hex(),
                 "InpRelayPort": world.link.port,
+                "InpMarketOnly": market_only,
                 **world.inputs,
             },
             options={**world.mode.options(seed), **world.options},

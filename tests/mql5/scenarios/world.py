@@ -22,7 +22,7 @@ from bridge.sim.link import Link, Recording
 from bridge.sim.market import Market
 from bridge.sim.runner import TerminalThread
 from bridge.sim.terminal import Account, TerminalCore
-from bridge.wire.spec import Permission
+from bridge.wire.spec import Permission, Role
 from tests.mql5.scenarios.audience import Audience
 from tests.mql5.scenarios.modes import Mode
 from tests.support.relay import RelayProcess, RelayThread, Requester, make_settings, port_of
@@ -76,13 +76,16 @@ class PythonTerminal:
 
     is_ea = False
 
-    def __init__(self, world: World, key: bytes, account: Account = ACCOUNT) -> None:
+    def __init__(
+        self, world: World, key: bytes, account: Account = ACCOUNT, *, market_only: bool = False
+    ) -> None:
         self.core = TerminalCore(
             key=key,
             key_id=ALIAS,
             account=account,
             market=world.market,
             incarnation=bytes(range(16)),
+            role=Role.MARKET if market_only else Role.BOTH,
         )
         self.thread = TerminalThread(self.core, world.link.port)
 

@@ -6,12 +6,13 @@ import dataclasses
 
 import pytest
 
-from bridge.model.enums import TradeRetcode
+from bridge.model.enums import AccountMarginMode, TradeRetcode
 from bridge.model.trade import order_tag
+from bridge.sim.account import Account
 from bridge.sim.ledger import MemoryLedger
 from bridge.wire.messages import EventCursor, QueriedCommand
 from bridge.wire.spec import Evidence, OrderOutcome
-from tests.support.desk_bench import INCARNATION, REMOVE, DeskBench, buy, request
+from tests.support.desk_bench import INCARNATION, REMOVE, DeskBench, buy, request, sell
 from tests.support.desk_outcomes import (
     DONE,
     INTENT,
@@ -60,6 +61,25 @@ def test_an_end_is_told_with_all_of_its_deals(bench):
     assert [INTENT, DONE] == [outcome(early), outcome(late)]
     assert 1 == len(late.deals)
     assert late.order == late.position
+
+
+def test_an_order_that_reversed_a_position_is_not_taken_for_the_one_that_opened_it():
+    """
+    In netting: its position has its ticket, and the identifier of before.
+    """
+    netting = AccountMarginMode.RETAIL_NETTING
+    account = Account(login=1001, server="Demo-Server", margin_mode=netting)
+    bench = DeskBench(account=account).connect()
+    bench.send(bench.new(sell(0.1), "test/a"))
+    bench.advance(1_000)
+    rule(bench, fill_ms=(100, 100), visibility_ms=(60_000, 60_000))
+    bench.send(bench.new(buy(0.3), "test/b"))
+    bench.advance(1_000)
+    placed = bench.results[-1]
+    found = bench.query("test/b", settle_ms=3_000)["test/b"]
+
+    assert (PLACED, Evidence.POSITIONS) == (outcome(placed), found.evidence)
+    assert placed.order == found.order
 
 
 def test_deals_that_never_show_are_not_waited_for_any_longer_than_the_settle_time(bench):
