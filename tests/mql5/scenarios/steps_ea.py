@@ -223,6 +223,8 @@ def the_reason_of_the_end_is_told(worlds: Worlds) -> None:
 
             world.wait_connected(False)
             kind, frame = list(frames_of(last_session(world).to_relay))[-1]
+            if "send_minus_1_after_part" in worlds.mode.sockets and kind is not FrameType.LOGOUT:
+                continue  # any send may break the link there, this one as well
             assert FrameType.LOGOUT is kind
             assert code == unpack_message(Logout, frame[HEADER_SIZE:-TAG_SIZE]).code
 
