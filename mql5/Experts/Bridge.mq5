@@ -20,6 +20,7 @@ input group          "Where the relay is"
 input string         InpRelayHost = BRIDGE_DEFAULT_RELAY_HOST; // Address of the relay
 input int            InpRelayPort = BRIDGE_DEFAULT_RELAY_PORT; // Port of the relay for terminals
 input group          "What may be traded: no message can raise these"
+input bool           InpMarketOnly   = false;                  // Only stream: another program may trade this account
 input bool           InpReadOnly     = false;                  // Trade nothing at all
 input bool           InpDemoOnly     = true;                   // Trade demo accounts only
 input string         InpSymbols      = "";                     // Symbols that may be traded, with commas; empty: all
@@ -103,6 +104,7 @@ string CheckInputs(SSettings &settings)
    settings.pump_ms=InpPumpMs;
    settings.timer_ms=InpTimerMs;
    settings.log_level=InpLogLevel;
+   settings.role=(uint)(InpMarketOnly ? ROLE_MARKET : ROLE_BOTH);
    settings.read_only=InpReadOnly;
    settings.demo_only=InpDemoOnly;
    settings.symbols=InpSymbols;

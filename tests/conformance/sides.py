@@ -1,4 +1,7 @@
-"""The sides that scripts run against here. The Expert Advisor joins them in its own issue."""
+"""
+The sides that scripts run against here. The Expert Advisor is one more: ``expert_peer``, which
+needs a folder and a compiler, and which ``tests/mql5/test_ea_conformance.py`` plays against.
+"""
 
 from __future__ import annotations
 

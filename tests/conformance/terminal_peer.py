@@ -29,12 +29,12 @@ from bridge.wire.spec import Permission, Role
 from tests.conformance.speech import KEYS, tag_of
 from tests.conformance.values import SyntaxProblem
 
-__all__ = ["TerminalPeer"]
+__all__ = ["OFFSET_MIN", "SERVER_MSC", "START_US", "TerminalPeer"]
 
 #: Wednesday, 2024-01-10, 10:00 on the server's clock, which is two hours before UTC.
-_SERVER_MSC: Final = 1_704_880_800_000
-_OFFSET_MIN: Final = 120
-_START_US: Final = 1_000_000_000
+SERVER_MSC: Final = 1_704_880_800_000
+OFFSET_MIN: Final = 120
+START_US: Final = 1_000_000_000
 #: the program is called so often, and looks for ticks; rarely when nothing has happened for long
 _TURN_US: Final = 10_000
 _LONG_TURN_US: Final = 50_000
@@ -57,7 +57,7 @@ class TerminalPeer:
     """
 
     def __init__(self, terminal: type[TerminalCore] = TerminalCore) -> None:
-        self.now_us = _START_US
+        self.now_us = START_US
         self._make = terminal
         self._account = Account(login=1001, server="Demo-Server")
         self._role = Role.BOTH
@@ -76,11 +76,11 @@ class TerminalPeer:
 
     @property
     def utc_msc(self) -> int:
-        return self.server_msc - _OFFSET_MIN * 60_000
+        return self.server_msc - OFFSET_MIN * 60_000
 
     @property
     def server_msc(self) -> int:
-        return _SERVER_MSC + (self.now_us - _START_US) // 1000
+        return SERVER_MSC + (self.now_us - START_US) // 1000
 
     def connect(self, number: int) -> bool:
         core = self._program()
@@ -143,7 +143,7 @@ class TerminalPeer:
             self._exchange = Exchange(
                 self._market,
                 account=account_record(self._account),
-                server_clock_offset_us=_SERVER_MSC * 1000 - _START_US,
+                server_clock_offset_us=SERVER_MSC * 1000 - START_US,
             )
         return self._exchange
 

@@ -320,10 +320,10 @@ class MqlFinder:
         self.program.look_at(broker)
         (body,) = self.program.call(Call.LOOK, [pack_case(case), others, rivals])
         outcome, evidence, order, deals, *rest = msgpack.unpackb(body)
-        *rest, complete = rest
         return Finding(
-            OrderOutcome(outcome), Evidence(evidence), order, tuple(deals), *rest, bool(complete)
-        )
+            OrderOutcome(outcome), Evidence(evidence), order, tuple(deals), *rest[:-1],
+            complete=bool(rest[-1]),
+        )  # fmt: skip
 
     def _counted(self, case: Case) -> int:
         try:

@@ -128,9 +128,11 @@ def play_lines(
     history: TickHistory,
     lock: Any,
     tell: Callable[[str], None],
+    answer: Callable[[str], None] | None = None,
 ) -> int:
     """
-    Let a tick happen for each line as it comes, and tell of it; return how many.
+    Let a tick happen for each line as it comes, and tell of it; return how many. Lines that begin
+    with a question mark go to ``answer``.
 
     Raises:
         ValueError: a line is no tick, or a tick is older than the one before it.
@@ -138,6 +140,9 @@ def play_lines(
     """
     count = 0
     for line in lines:
+        if answer is not None and line.startswith("?"):
+            answer(line)
+            continue
         symbol, tick = tick_of_line(line)
         with lock:
             history.append(symbol, tick)

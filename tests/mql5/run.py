@@ -68,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--ticks", nargs="+", default=[], metavar="FILE",
         help="files exported by MetaTrader, or -: lines 'SYMBOL time_msc bid ask last volume "
-        "flags' on stdin, each played as it comes",
+        "flags' on stdin, each played as it comes; '?tags NUMBER' asks for the broker's orders",
     )  # fmt: skip
     made.add_argument("--synthetic", type=int, metavar="COUNT", help="ticks of a synthetic market")
     made.add_argument("--rate", type=float, default=20.0, help="ticks a second and symbol")
@@ -244,7 +244,8 @@ class _Stdin(threading.Thread):
     def run(self) -> None:
         try:
             if self._plays:
-                play_lines(sys.stdin, self._market.history, self._lock, self._tell_program)
+                history = self._market.history
+                play_lines(sys.stdin, history, self._lock, self._tell_program, self._answer)
             elif stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode):
                 sys.stdin.read()
             else:
@@ -252,6 +253,13 @@ class _Stdin(threading.Thread):
         except (OSError, ValueError, KeyError) as error:
             self.error = error
         self.ended.set()
+
+    def _answer(self, line: str) -> None:
+        # "?tags NUMBER": the comments of all orders that the broker ever took.
+        exchange = self._process[0].exchange if self._process else None
+        with self._lock:
+            tags = [] if exchange is None else list(exchange.ledger().tags.values())
+        _tell({"event": "tags", "number": line.rsplit(maxsplit=1)[-1], "tags": tags})
 
     def _tell_program(self, symbol: str) -> None:
         if self._process:

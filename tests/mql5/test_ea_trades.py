@@ -16,7 +16,7 @@ from bridge.model.tick import MqlTick
 from bridge.model.trade import AccountRecord, order_tag
 from bridge.sim.exchange import Exchange
 from bridge.sim.market import Market
-from bridge.wire.messages import QueriedCommand, Subscribe, pack_message
+from bridge.wire.messages import QueriedCommand, Query, Subscribe, pack_message
 from bridge.wire.protocol import Ticks
 from bridge.wire.spec import (
     BusyKind,
@@ -284,6 +284,61 @@ def test_a_relay_that_says_anything_moves_nothing(bench):
     bench.until(lambda: bench.relay.logons > logons)
     assert [foreign] == bench.exchange.positions()
     assert DONE == bench.order(buy(), "a/good").outcome
+
+
+#: what a relay may put into a field, by the kind of the field
+_NUMBERS = (0, 1, 2, 3, 5, 8, 2**32 - 1, 2**63 - 1, 2**64 - 1)
+_REALS = (-1.0, 0.0, 5e-324, 0.01, 0.05, 0.1, 0.11, 1.0, 1.1, 1.5, 1e9, 1e308, -1e308)
+_TEXTS = ("", "EURUSD", "GBPUSD", "EURUSD,GBPUSD", "NOPE", "x" * 31, "\u20ac\U0001f600")
+_FIELDS = {
+    "action": (1, 2, 5, 6, 7, 8, 10, 255), "type": (*range(10), 255),
+    "type_filling": (0, 1, 2, 3, 255), "type_time": (0, 1, 2, 3, 255),
+    "symbol": _TEXTS, "comment": _TEXTS, "expiration": (-(2**63), 0, START_MSC // 1000, 2**63 - 1),
+    **dict.fromkeys(("magic", "order", "deviation", "position", "position_by"), _NUMBERS),
+    **dict.fromkeys(("volume", "price", "stoplimit", "sl", "tp"), _REALS),
+}  # fmt: skip
+
+
+def any_request(rng):
+    action = rng.choice((1, 1, 1, *_FIELDS["action"]))
+    given = {
+        name: rng.choice(values)
+        for name, values in _FIELDS.items()
+        if name != "action" and rng.random() < 0.5
+    }
+    likely = {"symbol": "EURUSD", "volume": 0.1, "type": 0} if rng.random() < 0.5 else {}
+    return request(action, **(given | likely))
+
+
+def test_whatever_a_relay_makes_up_the_limits_hold(bench, rng):
+    bench.start(InpSymbols="EURUSD", InpMaxVolume=0.1, InpMaxPositions=5, InpPumpMs=0)
+    number = 0
+    for _ in range(12):
+        for _ in range(20):
+            number += 1
+            changes = {"flags": rng.choice((0, 0, 1, 2, 3, 4, 8, 15, 1 << 31))}
+            if rng.random() < 0.2:
+                changes["deadline_us"] = rng.choice((-(2**63), 0, 2**63 - 1))
+            wanted = any_request(rng)
+            bench.relay.send(bench.new(wanted, f"a/{number}", **changes))
+            if rng.random() < 0.2:
+                known = QueriedCommand(
+                    order_tag(f"a/{number}"),
+                    rng.choice((-(2**63), 0, 2**63 - 1)),
+                    changes["flags"] & 0xFFFF_FFFF,
+                    wanted,
+                )
+                bench.relay.send(
+                    Query((f"a/{number}", ""), rng.choice((0, 2**32 - 1)), 0, (known, known))
+                )
+        bench.wait(1)
+
+    bench.until(lambda: len({one.command_id for one in bench.results} - {""}) == number)
+    ordered = bench.exchange.ledger().orders
+    assert {one.symbol for one in ordered} == {"EURUSD"}
+    assert max(one.volume_initial for one in ordered) <= 0.1
+    assert len(bench.exchange.positions()) <= 5
+    assert bench.process.crash == ""
 
 
 # --- what became of it? ------------------------------------------------------------------------

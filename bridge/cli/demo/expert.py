@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bridge.cli.demo.audience import SendTimes
-from bridge.cli.demo.terminals import ACCOUNT, ALIAS, Pairs
+from bridge.cli.demo.terminals import ACCOUNT, ALIAS, LOGON_S, Pairs
 from bridge.exceptions import BridgeError
 from bridge.model.record import RECORD_SIZE
 from bridge.model.symbol import SymbolSpec
@@ -82,6 +82,10 @@ class ExpertTerminal:
         self._first: list[str] = []
         self._feeds: queue.SimpleQueue[Feed | None] = queue.SimpleQueue()
         self._feed: Feed | None = None
+        #: lines that ask its broker something, and what it said, by their numbers
+        self._questions: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._tags: dict[str, list[str]] = {}
+        self._asked = 0
         self._trigger: tuple[int, Callable[[], None]] | None = None
         self._told: list[dict[str, Any]] = []
         self._error: BaseException | None = None
@@ -102,7 +106,7 @@ class ExpertTerminal:
             *("--input", f"InpRelayPort={link.port}"),
             *("--login", str(ACCOUNT.login), "--server", ACCOUNT.server),
             *("--symbols", ",".join(spec.name for spec in self._specs)),
-            *("--data", str(self._home / "terminal"), "--ticks", "-"),
+            *("--data", str(self._home / "terminal"), "--ticks", "-", "--trade"),
         ]
         with (self._home / "terminal-stderr.log").open("wb") as log:
             process = subprocess.Popen(  # noqa: S603 - our own program, no shell
@@ -151,7 +155,16 @@ class ExpertTerminal:
         return max(0, self._link.connections - 1)
 
     def tags(self) -> list[str] | None:
-        return None
+        self._asked += 1
+        number = str(self._asked)
+        self._questions.put(f"?tags {number}\n")
+        deadline = time.monotonic() + LOGON_S
+        while number not in self._tags:
+            self.check()
+            if time.monotonic() > deadline:
+                raise BridgeError("the Expert Advisor's broker does not answer")
+            time.sleep(_LOOK_AGAIN_S)
+        return self._tags.pop(number)
 
     def check(self) -> None:
         if self._error is not None:
@@ -196,6 +209,9 @@ class ExpertTerminal:
                     told = json.loads(line)
                 except ValueError:
                     told = {"event": "output", "text": line.strip()}
+                if told.get("event") == "tags":
+                    self._tags[told["number"]] = told["tags"]
+                    continue
                 self._told = [*self._told[-_LINES_KEPT:], told]
 
     def _said(self) -> str:
@@ -252,6 +268,9 @@ class ExpertTerminal:
                 else:
                     time.sleep(_LOOK_AGAIN_S)
                 self._strike()
+                while not self._questions.empty():
+                    stdin.write(self._questions.get())
+                    stdin.flush()
             stdin.close()
         except (OSError, ValueError) as error:
             # It is gone, which check() tells; or the feed gave what cannot be played.

@@ -271,7 +271,7 @@ void CApplication::Turn(void)
          m_collector.Forget();
       if(!m_link.Dial(m_account))
          return;
-      m_desk.Serve(m_account.Login(),(uint)ROLE_BOTH);
+      m_desk.Serve(m_account.Login(),m_settings.role);
       m_now_us=m_clock.NowUs();
       m_next_state_us=m_now_us;
      }

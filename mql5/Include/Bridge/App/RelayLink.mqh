@@ -227,10 +227,10 @@ bool CRelayLink::BeginSession(const CAccount &account)
    hello.version_min=WIRE_VERSION_MIN;
    hello.version_max=WIRE_VERSION;
    hello.capabilities=CAPABILITY_TICKS|CAPABILITY_READS|CAPABILITY_REFILL;
-   if(m_ledger.Durable())
+   if(m_ledger.Durable() && (m_settings.role & (uint)ROLE_TRADE)!=0)
       hello.capabilities|=CAPABILITY_TRADE|CAPABILITY_EVENTS;
    hello.key_id=m_settings.alias;
-   hello.role=(uint)ROLE_BOTH;
+   hello.role=m_settings.role;
    hello.build=(uint)TerminalInfoInteger(TERMINAL_BUILD);
    hello.program=APPLICATION_PROGRAM;
    hello.connection_counter=m_ledger.ConnectionCounter();

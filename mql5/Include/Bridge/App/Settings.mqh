@@ -22,6 +22,7 @@ struct SSettings
    int               pump_ms;
    int               timer_ms;
    ENUM_LOG_LEVEL    log_level;
+   uint              role;             // ENUM_WIRE_ROLE: what its sessions are for
    //--- limits of what is traded, which no message can raise: 0 and "" for none
    bool              read_only;
    bool              demo_only;

@@ -26,8 +26,8 @@ enum ENUM_DEAD_MAN_ACTION
   {
    DEAD_MAN_NOTHING     =0,   // Nothing
    DEAD_MAN_STOP_OPENING=1,   // Open nothing until trading is resumed
-   DEAD_MAN_CANCEL      =2,   // The same, and cancel the pending orders of this bridge
-   DEAD_MAN_CLOSE       =3    // The same, and close the positions of this bridge
+   DEAD_MAN_CANCEL      =2,   // Stop opening, and cancel the pending orders of this bridge
+   DEAD_MAN_CLOSE       =3    // Stop opening, cancel, and close the positions of this bridge
   };
 
 //--- between two looks while there is something to do, and while there is nothing

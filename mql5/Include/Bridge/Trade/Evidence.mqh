@@ -203,8 +203,8 @@ bool CEvidenceFinder::FindPosition(const SCase &sought,SFinding &finding)
          volume=wanted;
       finding.Set((uint)(IsWhole(sought,volume) ? OUTCOME_DONE : OUTCOME_PARTIAL),(uint)EVIDENCE_POSITIONS,"");
       finding.complete=false;
-      //--- a position is known by the order that opened it
-      finding.order=positions[i].identifier;
+      //--- the order that opened it, unless a reversal has changed its ticket
+      finding.order=(positions[i].ticket==positions[i].identifier ? positions[i].ticket : 0);
       finding.position=positions[i].ticket;
       finding.volume=volume;
       finding.price=positions[i].price_open;

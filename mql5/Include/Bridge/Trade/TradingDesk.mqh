@@ -305,7 +305,7 @@ void CTradingDesk::Welcomed(const SWelcome &welcome,const ulong relay_epoch,cons
    if(m_open)
       m_commands.CommitEpoch(relay_epoch);
    Obey(KnownTradingState(welcome.trading_state));
-   if(m_open)
+   if(m_open && (m_role & (uint)ROLE_TRADE)!=0)
       m_events.Begin(welcome.has_event_cursor,welcome.event_cursor.time_msc,welcome.event_cursor.ticket,moment,
                      (capabilities & CAPABILITY_EVENTS)!=0);
   }
