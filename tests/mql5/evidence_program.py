@@ -320,10 +320,8 @@ class MqlFinder:
         self.program.look_at(broker)
         (body,) = self.program.call(Call.LOOK, [pack_case(case), others, rivals])
         outcome, evidence, order, deals, *rest = msgpack.unpackb(body)
-        return Finding(
-            OrderOutcome(outcome), Evidence(evidence), order, tuple(deals), *rest[:-1],
-            complete=bool(rest[-1]),
-        )  # fmt: skip
+        known = OrderOutcome(outcome), Evidence(evidence), order, tuple(deals), *rest[:-1]
+        return Finding(*known)._replace(complete=bool(rest[-1]))
 
     def _counted(self, case: Case) -> int:
         try:
