@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 from tests.chaos.run import Plan, report, run_chaos, say
+from tests.mql5.scenarios import expert
 
 __all__ = ["main"]
 
@@ -31,19 +32,26 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--relay-kills", type=int, default=None, help="default: 1 for 100 orders")
     parser.add_argument("--terminal-kills", type=int, default=None, help="default: 1 for 200")
     parser.add_argument("--rows", type=int, default=Plan.rows, help="of the journal before")
-    parser.add_argument("--terminal", default="python", help="python; ea is to come")
+    parser.add_argument("--terminal", default="python", help="python or ea")
     parser.add_argument("--keep", type=Path, default=None, help="a folder for all files")
     given = parser.parse_args(arguments)
-    if given.terminal != "python":
-        say(
-            f"chaos: no terminal {given.terminal!r}: TERMINAL=python is what there is; "
-            "the Expert Advisor does not trade yet"
+    is_ea = given.terminal == "ea"
+    problem = expert.why_not() if is_ea else ""
+    if given.terminal not in {"python", "ea"}:
+        problem = (
+            f"no terminal {given.terminal!r}: TERMINAL=python and TERMINAL=ea is what there is"
         )
+    if problem:
+        say(f"chaos: {problem}")
         return 2
+    if is_ea:
+        # How long the compiler takes is no matter of the run.
+        expert.binary("plain")
     orders = given.orders
     plan = Plan(
         orders=orders,
         seed=secrets.randbelow(2**32) if given.seed is None else given.seed,
+        is_ea=is_ea,
         cuts=_share(given.cuts, orders, Plan.cuts),
         relay_kills=_share(given.relay_kills, orders, Plan.relay_kills),
         terminal_kills=_share(given.terminal_kills, orders, Plan.terminal_kills),

@@ -157,11 +157,12 @@ class BrokerProcess(Child):
 
 class TerminalProcess(Child):
     """
-    The Python terminal. ``told`` is what it said: when its sessions began and ended.
+    The Python terminal, or the Expert Advisor. ``told`` is what it said: when its sessions began and ended.
     """
 
     def __init__(self, folder: Path, options: dict[str, Any]) -> None:
-        command = ["-m", "tests.chaos.terminal", json.dumps(options)]
+        module = "tests.chaos.terminal_ea" if options["is_ea"] else "tests.chaos.terminal"
+        command = ["-m", module, json.dumps(options)]
         super().__init__("terminal", folder, command, environment(folder))
         self.told: list[tuple[str, float]] = []
 

@@ -70,8 +70,9 @@ _TELL_EVERY_S = 5.0
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
     """
-    What is done. ``rules`` are the broker's beside its own, ``timeouts_s`` what a strategy waits
-    for an answer: the short ones are over before most answers come.
+    What is done, to the Python terminal or to the Expert Advisor (``is_ea``). ``rules`` are the
+    broker's beside its own, ``timeouts_s`` what a strategy waits for an answer: the short ones are
+    over before most answers come.
 
     ``renames`` and ``forgets`` break the rules on purpose, to see that the judge notices:
     strategies that ask again under a new id, a relay whose journal is gone in the end.
@@ -79,6 +80,7 @@ class Plan:
 
     orders: int = 10_000
     seed: int = 1
+    is_ea: bool = False
     cuts: int = 500
     relay_kills: int = 100
     terminal_kills: int = 50
@@ -203,6 +205,7 @@ def run_chaos(plan: Plan, folder: Path) -> Outcome:
             folder,
             {
                 **common,
+                "is_ea": plan.is_ea,
                 "folder": str(folder),
                 "key": relay.key.reveal().hex(),
                 "port": link.port,
