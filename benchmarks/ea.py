@@ -1,9 +1,10 @@
-"""``python -m benchmarks.ea``: how long the Expert Advisor keeps a tick, and what it costs.
+"""``python -m benchmarks.ea``: how long the Expert Advisor keeps a tick or an order, and its cost.
 
 The EA is the real source, translated and compiled with -O2; the terminal around it has the
 documented floor of the timer. A tick counts from the moment in which it is in the market
 (and NewTick was told, if it is of the chart's symbol) to its arrival at a socket that
-does nothing but wait for it. The last line of the output is one JSON document, as that of
+does nothing but wait for it. An order counts from NEW on the socket to RESULT on it; the broker
+answers at once, and the ledger is on this disk, with two commits. The last line of the output is one JSON document, as that of
 ``python -m benchmarks``.
 """
 
@@ -18,17 +19,20 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from benchmarks.processes import OtherLoad, cpu_ns
 from benchmarks.rows import Row, document, measured, table
 from bridge.model.record import RECORD_SIZE
 from bridge.model.symbol import default_symbols
 from bridge.model.tick import MqlTick, TickFlag
+from bridge.model.trade import AccountRecord, order_tag
+from bridge.sim.exchange import Exchange
 from bridge.sim.market import Market
 from bridge.sim.terminal import Account
-from bridge.wire.messages import Stream
+from bridge.wire.messages import New, OrderRequest, Result, Stream
 from bridge.wire.protocol import Ticks
+from bridge.wire.spec import Capability, OrderOutcome
 from tests.mql5.host import EaProcess
 from tests.mql5.scenarios.expert import SOURCE, binary, why_not
 from tests.mql5.scenarios.scripted import ScriptedRelay
@@ -43,6 +47,7 @@ _PAUSE_S: Final = (0.020, 0.050)
 _OTHERS_MAX: Final = 0.05
 _ARRIVES_S: Final = 5.0
 _BURST: Final = 50_000
+_LOGIN: Final = 1001
 
 
 class Bench:
@@ -158,6 +163,72 @@ class Bench:
             return arrived
 
 
+class OrderBench:
+    """
+    An EA that trades, and a relay that waits for one RESULT after the other. A context manager.
+    """
+
+    def __init__(self, program: Path, folder: Path) -> None:
+        now_msc = time.time_ns() // 1_000_000
+        market = Market([replace(spec, select=True) for spec in default_symbols()[:1]])
+        self._symbol = next(iter(market.specs))
+        market.history.append(self._symbol, MqlTick(now_msc, 1.1, 1.1001))
+        self.relay = ScriptedRelay(_KEY)
+        self.relay.capabilities |= Capability.TRADE | Capability.EVENTS
+        self._ea = EaProcess(
+            program,
+            exchange=Exchange(
+                market,
+                account=AccountRecord(login=_LOGIN, currency="USD", balance=1e9),
+                server_clock_offset_us=now_msc * 1000,
+            ),
+            inputs={"InpAlias": "bench", "InpKey": _KEY.hex(), "InpRelayPort": self.relay.port},
+            folder=folder,
+            symbol=self._symbol,
+        )
+        self._sent = 0
+
+    def __enter__(self) -> Self:
+        self._ea.start()
+        self.relay.log_on()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ea.close()
+        self.relay.__exit__()
+
+    def latency_ms(self) -> float:
+        """
+        Send an order, and a close of it every second time; return how long its answer took.
+        """
+        session = self.relay.session
+        if session is None or session.hello is None:
+            raise RuntimeError(f"the terminal is not there: {self._ea.crash}")
+        self._sent += 1
+        name = f"bench/{self._sent}"
+        fields: dict[str, Any] = dict.fromkeys(OrderRequest._fields)
+        fields |= {"action": 1, "symbol": self._symbol, "volume": 0.01, "type": self._sent % 2}
+        order = New(
+            command_id=name,
+            tag=order_tag(name),
+            sent_us=self.relay.clock(),
+            deadline_us=self.relay.clock() + 5_000_000,
+            relay_epoch=7,
+            incarnation=session.hello.incarnation,
+            login=_LOGIN,
+            flags=0,
+            request=OrderRequest(**fields),
+        )
+        begun = time.perf_counter_ns()
+        self.relay.send(order)
+        result = self.relay.expect(Result)
+        took = (time.perf_counter_ns() - begun) / 1e6
+        self.relay.events.clear()
+        if result.outcome != OrderOutcome.DONE:
+            raise RuntimeError(f"an order was not done: {result}")
+        return took
+
+
 def latencies(bench: Bench, symbols: Sequence[str], count: int, rng: random.Random) -> list[float]:
     """
     Return latencies of ticks at random moments.
@@ -184,6 +255,14 @@ def run(samples: int, folder: Path) -> list[Row]:
     with Bench(program, folder / "16ms", sleep_granularity_us=15_600) as bench:
         latencies(bench, bench.symbols, 20, rng)
         coarse = latencies(bench, bench.symbols, samples // 2, rng)
+    with OrderBench(program, folder / "orders") as orders:
+        commands = []
+        for number in range(samples + 10):
+            time.sleep(rng.uniform(*_PAUSE_S))
+            took = orders.latency_ms()
+            if number >= 10:
+                commands.append(took)
+    commands.sort()
     both = sorted(chart + others)
     return [
         measured("ea_tick_p50_ms", both),
@@ -191,6 +270,8 @@ def run(samples: int, folder: Path) -> list[Row]:
         measured("ea_tick_other_p50_ms", others),
         measured("ea_tick_p99_ms", [both[int(len(both) * 0.99)]]),
         measured("ea_tick_sleep16_p50_ms", coarse),
+        measured("ea_command_p50_ms", commands),
+        measured("ea_command_p99_ms", [commands[int(len(commands) * 0.99)]]),
         measured("ea_idle_cpu_percent", idle),
         measured("ea_ticks_per_s", [rate for rate, _ in bursts]),
         measured("ea_cpu_us_per_tick", [cpu for _, cpu in bursts]),

@@ -685,10 +685,8 @@ def unpack_message(cls: type[M], body: bytes | memoryview) -> M:
             LogoutCode.BAD_MESSAGE, f"{cls.TYPE.name}: not valid msgpack: {error}"[:200]
         ) from None
     if not isinstance(values, list) or len(values) < len(cls.FIELDS):
-        raise RemoteProtocolError(
-            LogoutCode.BAD_MESSAGE,
-            f"{cls.TYPE.name}: the body is not an array of {len(cls.FIELDS)} fields",
-        )
+        reason = f"{cls.TYPE.name}: the body is not an array of {len(cls.FIELDS)} fields"
+        raise RemoteProtocolError(LogoutCode.BAD_MESSAGE, reason)
     try:
         return cls(
             *(
