@@ -33,8 +33,8 @@ SYMBOLS = 10
 TICKS = 1_000_000
 CUTS = 200
 LATE = 20
-#: About 12,000 ticks: a reader that stalls for longer than that cannot get all of them.
-RING_BYTES = 1 << 20
+#: About 24,000 ticks: a reader that stalls for longer than that cannot get all of them.
+RING_BYTES = 2 << 20
 #: A cut falls on any of so many bytes: acknowledgements are few, ticks are many.
 BYTES_TO_CUT = {Direction.TO_RELAY: 100_000, Direction.TO_TERMINAL: 500}
 #: The market's hours pass in this time, so that cuts and joins fall in the middle of it.
