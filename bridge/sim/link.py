@@ -353,6 +353,7 @@ class Link:
         except BlockingIOError:
             return
         except OSError:
+            self._pass_last_words(connection, pipe.sink)
             self._reset(connection)
             return
         if self._budgets.get(pipe.direction) == 0:
@@ -364,6 +365,19 @@ class Link:
                 self._forget(connection)
                 connection.terminal.close()
                 connection.relay.close()
+
+    def _pass_last_words(self, connection: _Connection, gone: socket.socket) -> None:
+        # Who closes with something unread has reset: what he had said before is still there.
+        for pipe in connection.pipes:
+            if pipe.source is not gone or pipe.direction in self._budgets:
+                continue
+            with contextlib.suppress(OSError):
+                while data := gone.recv(_CHUNK):
+                    pipe.waiting += data
+                    if pipe.record is not None and len(pipe.record) < _RECORD_MAX:
+                        pipe.record += data
+            with contextlib.suppress(OSError):
+                self.bytes_passed[pipe.direction] += pipe.sink.send(pipe.waiting)
 
     def _cut_behind(self, connection: _Connection, pipe: _Pipe) -> None:
         # The budget is used up: the receiver has all of it.

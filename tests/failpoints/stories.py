@@ -16,7 +16,8 @@ from bridge.journal import Entry
 from bridge.model.enums import OrderType, OrderTypeFilling, TradeRequestActions
 from bridge.model.trade import TradeRequest
 from bridge.wire.spec import OrderOutcome, TradingState
-from tests.failpoints.world import ALIAS, MS, SECOND, SETTLE_MS, World
+from tests.failpoints.processes import SETTLE_MS
+from tests.failpoints.world import ALIAS, MS, SECOND, World
 
 __all__ = ["STORIES", "Story"]
 

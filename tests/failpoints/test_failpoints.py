@@ -10,9 +10,9 @@ from __future__ import annotations
 import pytest
 
 from tests.failpoints.points import POINTS, Case, Fault, Strike, cases, some_cases
+from tests.failpoints.processes import EagerStore, LedgerDisk
 from tests.failpoints.stories import STORIES
 from tests.failpoints.telling import points_of, tell, try_case
-from tests.failpoints.world import EagerStore, LedgerDisk
 
 #: frames that come and go with time, not with an order
 WITHOUT_ORDER = {"ACK is half on the wire", "HEARTBEAT is half on the wire"}

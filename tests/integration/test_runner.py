@@ -81,7 +81,9 @@ class MinimalRelay:
             assert self._changed.wait_for(condition, DEADLINE_S), "not in time"
 
     def numbers(self, symbol="EURUSD"):
-        return [record.time_msc - T0 for _, record in sorted(self.records[symbol].items())]
+        with self._changed:
+            records = sorted(self.records[symbol].items())
+        return [record.time_msc - T0 for _, record in records]
 
     def _run(self):
         while not self._stopping:

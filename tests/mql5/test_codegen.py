@@ -22,6 +22,7 @@ from tests.mql5.types import BOOL, COLOR, DOUBLE, FLOAT, INT, LONG, STRING, UCHA
 
 PROGRAM = Path(__file__).with_name("programs") / "language.mq5"
 SOURCE = PROGRAM.read_text().splitlines()
+TYPES = PROGRAM.with_name("language_types.mqh").read_text().splitlines()
 needs_compiler = pytest.mark.skipif(
     shutil.which("g++") is None, reason="g++ compiles what the translator makes"
 )
@@ -167,7 +168,7 @@ def test_defaults_are_written_at_the_call(translated):
 def expectations():
     # The texts behind "//=" of each function that a case calls.
     function, texts = "", {}
-    for line in SOURCE:
+    for line in [*SOURCE, *TYPES]:
         begin = re.match(r"(?:void|bool) (\w+)\(.*\)$", line)
         if begin:
             function = begin.group(1)

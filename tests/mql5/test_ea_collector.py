@@ -7,7 +7,6 @@ The EA's tick collector is run through the tests of the Python one, one by one.
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import pytest
@@ -20,17 +19,13 @@ from bridge.wire.messages import Gap, Stream, pack_message, unpack_message
 from bridge.wire.spec import RUN_HEADER_SIZE
 from tests.mql5 import building
 from tests.mql5.host import EaProcess
-from tests.mql5.scenarios.expert import why_not
+from tests.mql5.models import MARKS, load_model
 from tests.mql5.scenarios.world import ACCOUNT
 from tests.support import collector_bench
 
-pytestmark = [
-    pytest.mark.skipif(bool(why_not()), reason=why_not()),
-    pytest.mark.slow,
-    pytest.mark.timeout(600),
-]
+pytestmark = MARKS
 
-ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = Path(__file__).with_name("programs") / "collector.mq5"
 #: What the tests ask of the Python collector alone, and why.
 NOT_OF_THE_EA = {
     "test_a_way_too_long_to_prove_is_not_promised": "patches a constant of the Python module",
@@ -41,17 +36,6 @@ EXAMPLES = 12
 RECORD = 66
 NEW, BEGIN, END, REWIND, ACKNOWLEDGED, POLL, TAKE, OUTAGE_BEGAN, OUTAGE_ENDED = range(1, 10)
 OFFSET, WANTS_BLOCKING = 10, 11
-
-
-def load_model(name):
-    """
-    Return a copy of the Python collector's tests: other tests must not see what is changed in it.
-    """
-    path = ROOT / "tests" / "unit" / "sim" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"{name}_of_the_ea", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 models = [load_model(name) for name in ("test_collector", "test_collector_resumption")]
@@ -176,7 +160,7 @@ def program(tmp_path_factory):
     """
     Let the model's tests make collectors of the translated program.
     """
-    binary = building.build(ROOT / "tests" / "mql5" / "programs" / "collector.mq5", mode="asan")
+    binary = building.build(PROGRAM, mode="asan")
     process = EaProcess(
         binary,
         market=Market([]),

@@ -9,8 +9,6 @@ faults.
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
-from pathlib import Path
 
 import pytest
 
@@ -23,27 +21,10 @@ from bridge.sim.trading_results import ResultMaker, adds_to
 from bridge.wire.spec import Evidence, OrderOutcome, Permission
 from tests.mql5.broker_trade import TradeFaults
 from tests.mql5.evidence_program import MqlFinder, patched, running
-from tests.mql5.scenarios.expert import why_not
+from tests.mql5.models import MARKS, load_model
 from tests.support.desk_bench import CLOSE_BY, MODIFY, REMOVE, SLTP, buy, request
 
-pytestmark = [
-    pytest.mark.skipif(bool(why_not()), reason=why_not()),
-    pytest.mark.slow,
-    pytest.mark.timeout(600),
-]
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def load_model(name):
-    """
-    Return a copy of the Python tests: other tests must not see what is changed in it.
-    """
-    path = ROOT / "tests" / "unit" / "sim" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"{name}_of_the_ea", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+pytestmark = MARKS
 
 
 models = [load_model(name) for name in ("test_trading_evidence", "test_trading_unknown")]

@@ -9,7 +9,6 @@ own limits, whether it sends with OrderSend or with OrderSendAsync.
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 from pathlib import Path
 
 import pytest
@@ -31,17 +30,13 @@ from tests.mql5 import building
 from tests.mql5.executor_program import LIMITS, OVER, TAG, MqlExecutor, Program
 from tests.mql5.host import EaProcess
 from tests.mql5.link import Call
-from tests.mql5.scenarios.expert import why_not
+from tests.mql5.models import MARKS, load_model
 from tests.mql5.scenarios.world import ACCOUNT
 from tests.support import desk_bench, desk_outcomes
 
-pytestmark = [
-    pytest.mark.skipif(bool(why_not()), reason=why_not()),
-    pytest.mark.slow,
-    pytest.mark.timeout(600),
-]
+pytestmark = MARKS
 
-ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = Path(__file__).with_name("programs") / "executor.mq5"
 #: What the tests ask of the Python desk alone, and why.
 NOT_OF_THE_EA = {
     "test_a_ledger_that_is_not_durable_takes_no_order": "of a ledger in memory",
@@ -67,17 +62,6 @@ def pytest_generate_tests(metafunc):
     metafunc.parametrize("program", ways, indirect=True, scope="module")
 
 
-def load_model(name):
-    """
-    Return a copy of the Python desk's tests: other tests must not see what is changed in it.
-    """
-    path = ROOT / "tests" / "unit" / "sim" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"{name}_of_the_ea", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 models = [
     load_model(name) for name in ("test_trading", "test_trading_checks", "test_trading_unknown")
 ]
@@ -89,7 +73,7 @@ def program(request, tmp_path_factory):
     """
     Let the desk's tests execute orders with the translated program.
     """
-    binary = building.build(ROOT / "tests" / "mql5" / "programs" / "executor.mq5", mode="asan")
+    binary = building.build(PROGRAM, mode="asan")
     process = EaProcess(
         binary,
         market=Market([]),

@@ -10,8 +10,8 @@ import pytest
 from bridge.model.enums import MqlError
 from tests.mql5.broker_trade import TradeFaults
 from tests.mql5.evidence_program import patched, running
+from tests.mql5.models import load_model
 from tests.mql5.scenarios.expert import why_not
-from tests.mql5.test_ea_evidence import load_model
 
 pytestmark = [
     pytest.mark.skipif(bool(why_not()), reason=why_not()),

@@ -9,7 +9,6 @@ numbers at the edge of what a double holds: they have to make the same of them, 
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import math
 import struct
 from pathlib import Path
@@ -27,7 +26,7 @@ from bridge.wire.spec import DenyReason, NewFlag
 from tests.mql5 import building
 from tests.mql5.broker_trade import TradeFaults
 from tests.mql5.host import EaProcess
-from tests.mql5.scenarios.expert import why_not
+from tests.mql5.models import MARKS, load_model
 from tests.mql5.scenarios.world import ACCOUNT
 from tests.support.desk_bench import (
     CLOSE_BY,
@@ -44,13 +43,9 @@ from tests.support.desk_bench import (
     sell,
 )
 
-pytestmark = [
-    pytest.mark.skipif(bool(why_not()), reason=why_not()),
-    pytest.mark.slow,
-    pytest.mark.timeout(600),
-]
+pytestmark = MARKS
 
-ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = Path(__file__).with_name("programs") / "requests.mq5"
 (
     CHECK, MAKE, REDUCES, POSITIONS, ORDERS, HISTORY_ORDERS, HISTORY_DEALS,
 ) = range(1, 8)  # fmt: skip
@@ -65,18 +60,7 @@ TEXTS = {"symbol", "comment", "external_id"}
 EVER = 2**62
 
 
-def load_model():
-    """
-    Return a copy of the Python request maker's tests: others must not see what is changed in it.
-    """
-    path = ROOT / "tests" / "unit" / "sim" / "test_trading_request.py"
-    spec = importlib.util.spec_from_file_location("test_trading_request_of_the_ea", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-model = load_model()
+model = load_model("test_trading_request")
 
 
 def number_of(bits):
@@ -205,7 +189,7 @@ def program(tmp_path_factory):
     """
     Let the model's tests make requests with the translated program.
     """
-    binary = building.build(ROOT / "tests" / "mql5" / "programs" / "requests.mq5", mode="asan")
+    binary = building.build(PROGRAM, mode="asan")
     process = EaProcess(
         binary,
         market=Market([]),

@@ -27,14 +27,9 @@ from bridge.wire.messages import EventAck, EventCursor
 from bridge.wire.spec import EventKind, Permission
 from tests.mql5.broker_trade import TradeFaults
 from tests.mql5.evidence_program import MqlEvents, patched, running
-from tests.mql5.scenarios.expert import why_not
-from tests.mql5.test_ea_evidence import load_model
+from tests.mql5.models import MARKS, load_model
 
-pytestmark = [
-    pytest.mark.skipif(bool(why_not()), reason=why_not()),
-    pytest.mark.slow,
-    pytest.mark.timeout(600),
-]
+pytestmark = MARKS
 
 #: What the tests ask of the Python class alone, and why.
 NOT_OF_THE_EA = {

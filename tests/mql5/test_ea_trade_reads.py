@@ -11,16 +11,11 @@ import pytest
 from bridge.sim import trading_reads
 from bridge.wire.spec import ErrorCode
 from tests.mql5.evidence_program import MqlReads, patched, running
-from tests.mql5.scenarios.expert import why_not
-from tests.mql5.test_ea_evidence import load_model
+from tests.mql5.models import MARKS, load_model
 from tests.support.desk_bench import DeskBench, buy
 from tests.support.desk_outcomes import limit_buy
 
-pytestmark = [
-    pytest.mark.skipif(bool(why_not()), reason=why_not()),
-    pytest.mark.slow,
-    pytest.mark.timeout(600),
-]
+pytestmark = MARKS
 
 model = load_model("test_trading")
 

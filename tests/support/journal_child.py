@@ -25,12 +25,17 @@ ACCOUNT = Account(LOGIN, SERVER)
 
 class Eager(SqliteStore):
     """
-    Tells before it commits: the mistake that all this is to prevent.
+    Tells before it commits, and commits when the next group comes: the mistake that all this is
+    to prevent, so that every kill behind an acknowledgement meets it.
     """
+
+    _told = None
 
     def _write_group(self, group):
         self._complete(group, None)
-        self._try_commit(group)
+        told, self._told = self._told, group
+        if told is not None:
+            self._try_commit(told)
 
 
 class Unsynced(SqliteStore):

@@ -35,6 +35,12 @@ def _is_same(item: Any, value: Any) -> bool:
     return bool(item == value) and isinstance(item, bool) == isinstance(value, bool)
 
 
+def _matches(rule: str, value: str) -> bool:
+    # JSON Schema's $ is the end and nothing else; Python's is also before a last newline.
+    assert "\\$" not in rule, rule
+    return bool(re.search(rule.replace("$", r"\Z"), value))
+
+
 #: Whether a value keeps a rule that looks at nothing but the value itself.
 _RULES: dict[str, Callable[[Any, Any], bool]] = {
     "type": _is_type,
@@ -46,7 +52,7 @@ _RULES: dict[str, Callable[[Any, Any], bool]] = {
     "exclusiveMaximum": lambda rule, value: not _is_number(value) or value < rule,
     "minLength": lambda rule, value: not isinstance(value, str) or len(value) >= rule,
     "maxLength": lambda rule, value: not isinstance(value, str) or len(value) <= rule,
-    "pattern": lambda rule, value: not isinstance(value, str) or bool(re.search(rule, value)),
+    "pattern": lambda rule, value: not isinstance(value, str) or _matches(rule, value),
     "minItems": lambda rule, value: not isinstance(value, list) or len(value) >= rule,
     "maxItems": lambda rule, value: not isinstance(value, list) or len(value) <= rule,
     "required": lambda rule, value: not isinstance(value, dict) or set(rule) <= set(value),
