@@ -91,9 +91,11 @@ class _Connection:
             _Pipe(relay, terminal, Direction.TO_TERMINAL, to_terminal),
         )
 
-    def interest_in(self, end: socket.socket) -> int:
+    def interest_in(self, end: socket.socket, frozen: frozenset[Direction]) -> int:
         interest = 0
         for pipe in self.pipes:
+            if pipe.direction in frozen:
+                continue
             if pipe.source is end and pipe.wants_to_read:
                 interest |= _READ
             if pipe.sink is end and pipe.waiting:
@@ -130,7 +132,7 @@ class Link:
         self._wake_read.setblocking(False)
         self._connections: list[_Connection] = []
         self._watched: dict[socket.socket, int] = {}
-        self._frozen = False
+        self._frozen: frozenset[Direction] = frozenset()
         self._refuses = False
         self._budgets: dict[Direction, int] = {}
         self._calls: deque[Callable[[], None]] = deque()
@@ -192,20 +194,20 @@ class Link:
         """
         self._do(lambda: self._set_budget(direction, bytes_more))
 
-    def freeze(self) -> None:
+    def freeze(self, *directions: Direction) -> None:
         """
-        Forward nothing more in either direction, but keep everything open.
+        Forward nothing more in these directions, without one in either, but keep all open.
 
         As a half-open link looks to both sides, except that their kernels still get
         acknowledgements until this side's buffers are full.
         """
-        self._do(lambda: self._set_frozen(True))
+        self._do(lambda: self._set_frozen(directions or tuple(Direction)))
 
     def thaw(self) -> None:
         """
         Forward again, beginning with what has waited: what TCP does after a short outage.
         """
-        self._do(lambda: self._set_frozen(False))
+        self._do(lambda: self._set_frozen(()))
 
     def refuse(self) -> None:
         """
@@ -239,8 +241,8 @@ class Link:
     def _stop(self) -> None:
         self._stopping = True
 
-    def _set_frozen(self, frozen: bool) -> None:  # noqa: FBT001  # called from here only
-        self._frozen = frozen
+    def _set_frozen(self, directions: tuple[Direction, ...]) -> None:
+        self._frozen = frozenset(directions)
 
     def _set_refusing(self, refuses: bool) -> None:  # noqa: FBT001  # called from here only
         self._refuses = refuses
@@ -277,7 +279,7 @@ class Link:
     def _watch(self) -> None:
         for connection in self._connections:
             for end in (connection.terminal, connection.relay):
-                interest = 0 if self._frozen else connection.interest_in(end)
+                interest = connection.interest_in(end, self._frozen)
                 before = self._watched.get(end, 0)
                 if interest and not before:
                     self._selector.register(end, interest)
@@ -316,7 +318,7 @@ class Link:
         for connection in list(self._connections):
             for pipe in connection.pipes:
                 # A fault of the first pipe closes the second as well.
-                if connection in self._connections and not self._frozen:
+                if connection in self._connections and pipe.direction not in self._frozen:
                     if pipe.source is end and events & _READ:
                         self._read(connection, pipe)
                     elif pipe.sink is end and events & _WRITE:

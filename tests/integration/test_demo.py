@@ -115,8 +115,8 @@ def test_every_claim_holds_for_files_at_full_speed(tmp_path, places):
     assert 0 < told["latency_us"]["p50"] <= told["latency_us"]["p99"]
     assert told["duration_s"] > 0
     orders = told["orders"]
-    # The link may be cut before the terminal has the order: then it is DENIED for good.
-    assert orders.pop("done") + orders.pop("denied") == 4
+    assert orders.pop("done") == 3
+    assert orders.pop("denied") == 1
     assert orders == {"rejected": 1, "unknown": 0, "duplicates": 0, "resolved": 1, "replayed": 1}
     assert left_behind(places) == []
 

@@ -52,8 +52,8 @@ def test_every_claim_holds_with_the_ea(tmp_path, arguments):
     assert told["digest_sent"] == told["digest_received"]
     assert (told["ticks"]["sent"], 0) == (told["ticks"]["received"], told["ticks"]["gaps"])
     orders = told["orders"]
-    # Whether the order whose answer was cut off got through is a matter of time.
-    assert orders.pop("done") + orders.pop("denied") == 4
+    assert orders.pop("done") == 3
+    assert orders.pop("denied") == 1
     assert orders == {"rejected": 1, "unknown": 0, "duplicates": 0, "resolved": 1, "replayed": 1}
     assert told["latency_us"]["samples"] > 0
     assert 0 < told["latency_us"]["p50"] <= told["latency_us"]["p99"]

@@ -121,8 +121,13 @@ class Stage:
             ALIAS,
             self.symbols[0],
             lambda: self.terminal.tags() or [],
-            lambda: self.link.cut_after(1, Direction.TO_RELAY),
+            lambda: self.link.freeze(Direction.TO_RELAY),
+            self._cut_muted,
         )
+
+    def _cut_muted(self) -> None:
+        self.link.cut()
+        self.link.thaw()
 
     def end_terminal(self) -> None:
         """
