@@ -14,6 +14,7 @@ import dataclasses
 import math
 import random
 import struct
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
@@ -66,6 +67,7 @@ class TradeFaults:
         whole_last_second: HistorySelect finds what happened within the last second of its time.
         history_error: _LastError of HistorySelect, which then fails.
         history_blocks_ms: how long HistorySelect takes.
+        history_loads_ms: how long it takes when it reaches further back than ever before.
         seed: of everything that happens by chance.
     """
 
@@ -77,6 +79,7 @@ class TradeFaults:
     whole_last_second: bool = False
     history_error: int = 0
     history_blocks_ms: int = 0
+    history_loads_ms: int = 0
     seed: int = 0
 
 
@@ -106,6 +109,8 @@ class TradeFunctions:
         #: set where nothing changes but by what the program does and ``look_again`` is called for
         self.keeps_lists = False
         self._lists: dict[str, list[Any]] = {}
+        #: as far back the terminal has the history
+        self._loaded_s = sys.maxsize
         self._position = _Layout("POSITION")
         self._order = _Layout("ORDER")
         self._deal = _Layout("DEAL")
@@ -343,10 +348,14 @@ class TradeFunctions:
         if to_s < from_s:
             return Answer(error=MqlError.INVALID_PARAMETER)
         from_msc, to_msc = from_s * 1000, to_s * 1000 + 999 * faults.whole_last_second
+        reaches_back, self._loaded_s = from_s < self._loaded_s, min(from_s, self._loaded_s)
+        blocked_ms = faults.history_blocks_ms + faults.history_loads_ms * reaches_back
         if exchange is None:
-            return self._history([], [])
+            return self._history([], [], blocked_ms)
         return self._history(
-            exchange.history_orders(from_msc, to_msc), exchange.history_deals(from_msc, to_msc)
+            exchange.history_orders(from_msc, to_msc),
+            exchange.history_deals(from_msc, to_msc),
+            blocked_ms,
         )
 
     def _history_of_position(self, fields: Reader) -> Answer:
@@ -354,17 +363,19 @@ class TradeFunctions:
         faults, exchange = self.faults, self._seen()
         if faults.history_error:
             return Answer(error=faults.history_error, blocked_ms=faults.history_blocks_ms)
+        blocked_ms = faults.history_blocks_ms
         if exchange is None:
-            return self._history([], [])
+            return self._history([], [], blocked_ms)
         ever = (0, _U64)
         return self._history(
             [one for one in exchange.history_orders(*ever) if one.position_id == position],
             [one for one in exchange.history_deals(*ever) if one.position_id == position],
+            blocked_ms,
         )
 
-    def _history(self, orders: list[Any], deals: list[Any]) -> Answer:
+    def _history(self, orders: list[Any], deals: list[Any], blocked_ms: int) -> Answer:
         packed = self._order.list_of(orders) + self._deal.list_of(deals)
-        return Answer(packed, blocked_ms=self.faults.history_blocks_ms)
+        return Answer(packed, blocked_ms=blocked_ms)
 
     def _history_order(self, fields: Reader) -> Answer:
         exchange, (ticket,) = self._seen(), fields.unpack("Q")

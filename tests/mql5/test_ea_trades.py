@@ -30,6 +30,7 @@ from bridge.wire.spec import (
     OrderOutcome,
     TradingState,
 )
+from tests.mql5.broker_trade import TradeFaults
 from tests.mql5.host import EaProcess
 from tests.mql5.scenarios.expert import binary, why_not
 from tests.mql5.trade_bench import trade_bench
@@ -357,6 +358,19 @@ def test_an_answer_that_was_lost_is_found_out(bench):
     assert (UNKNOWN, TradeRetcode.TIMEOUT) == (lost.outcome, lost.retcode)
     assert ("a/1", DONE) == (bench.results[1].command_id, bench.results[1].outcome)
     assert 1 == bench.executions("a/1")
+
+
+def test_a_history_that_is_slow_to_come_ends_no_session(bench):
+    """Who says nothing for four seconds without BUSY is taken for dead."""
+    bench.faults = TradeFaults(history_loads_ms=9_000)
+    bench.bench.set(lose_reply=1.0, reply_timeout_ms=3_000)
+    bench.start()
+    bench.order(buy(), "a/1")
+    bench.until(lambda: len(bench.results) > 1)
+
+    assert DONE == bench.results[1].outcome
+    assert bench.process.now_us > 9_000_000
+    assert 1 == bench.relay.logons
 
 
 @pytest.mark.parametrize(

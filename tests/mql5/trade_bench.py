@@ -23,6 +23,7 @@ from bridge.wire.messages import (
 )
 from bridge.wire.spec import CAPABILITIES, Capability
 from bridge.wire.structures import EventCursor
+from tests.mql5.broker_trade import TradeFaults
 from tests.mql5.host import EaProcess
 from tests.mql5.scenarios.expert import binary
 from tests.mql5.scenarios.scripted import ScriptedRelay
@@ -73,6 +74,8 @@ class TradeBench:
         self.heartbeat = None
         #: of the last event with a place
         self.last_place = None
+        #: of the programs that are started from now on
+        self.faults = TradeFaults()
         #: answers events with EVENT_ACK
         self.acknowledges = True
         self._pages = []
@@ -96,6 +99,7 @@ class TradeBench:
             folder=self.folder / "terminal",
             symbol="EURUSD",
         )
+        self.process.broker.trade.faults = self.faults
         self.process.peers.append(self.relay)
         self.process.start()
         return self.log_on() if wait else self

@@ -269,6 +269,7 @@ void CApplication::Turn(void)
          return;
       if(!m_link.IsFor(m_account))
          m_collector.Forget();
+      m_desk.LoadHistory(m_account.Login(),m_settings.role);
       if(!m_link.Dial(m_account))
          return;
       m_desk.Serve(m_account.Login(),m_settings.role);

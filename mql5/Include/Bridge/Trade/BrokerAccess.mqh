@@ -54,7 +54,8 @@ public:
    bool              Orders(SOrderRecord &found[]);
    bool              OrdersOf(const string symbol,SOrderRecord &found[]);
    bool              Order(const ulong ticket,SOrderRecord &found);
-   //--- the history: HistorySelect may block
+   //--- the history: HistorySelect may block when it reaches further back than before
+   bool              LoadHistory(void);
    bool              HistoryOrders(const long from_msc,const long to_msc,SOrderRecord &found[]);
    bool              HistoryDeals(const long from_msc,const long to_msc,SDealRecord &found[]);
    bool              HistoryOrder(const ulong ticket,SOrderRecord &found);
@@ -324,6 +325,13 @@ bool CBroker::SelectHistory(const long from_msc,const long to_msc)
       to_s=from_s;
    ResetLastError();
    return(HistorySelect((datetime)from_s,(datetime)to_s));
+  }
+
+// Let the terminal fetch all of the history that it does not have.
+bool CBroker::LoadHistory(void)
+  {
+   ResetLastError();
+   return(Finish(SelectHistory(0,BROKER_SECONDS_MAX),GetLastError()));
   }
 
 // The orders that ended in a time.

@@ -72,6 +72,7 @@ private:
    bool              m_open;            // its ledger is there, and durable
    bool              m_async;
    ulong             m_login;
+   ulong             m_loaded_login;    // whose history was read once, 0: nobody's
    uint              m_role;
    uchar             m_incarnation[];   // empty: it was never open
    uint              m_said;            // ENUM_WIRE_TRADING_STATE, by the relay
@@ -123,6 +124,9 @@ public:
    CTradingLimits   *Limits(void) { return(m_executor.Limits()); }
    CTradeReads      *Reads(void) { return(m_reads); }
    void              SendAsync(const bool async) { m_async=async; }
+   // Before a connection is made: what HistorySelect waits for is fetched while nobody waits for a
+   // heartbeat, so that none has to be announced.
+   void              LoadHistory(const ulong login,const uint role);
    // A connection is made with this ledger: trade for its account when it is durable. What belongs
    // to the same ledger is kept.
    void              Serve(const ulong login,const uint role);
@@ -181,6 +185,7 @@ CTradingDesk::CTradingDesk(CLedger *ledger,CTradeOut *out,CLog *lines) : m_ledge
                                                                         m_open(false),
                                                                         m_async(false),
                                                                         m_login(0),
+                                                                        m_loaded_login(0),
                                                                         m_role(0),
                                                                         m_said(TRADING_STATE_ACTIVE),
                                                                         m_state(TRADING_STATE_ACTIVE),
@@ -220,6 +225,16 @@ CTradingDesk::~CTradingDesk(void)
 //+------------------------------------------------------------------+
 //| Whose desk it is                                                 |
 //+------------------------------------------------------------------+
+void CTradingDesk::LoadHistory(const ulong login,const uint role)
+  {
+   if(login==m_loaded_login || (role & (uint)ROLE_TRADE)==0)
+      return;
+   if(m_broker.LoadHistory())
+      m_loaded_login=login;
+   else
+      m_log.Warning("the account's history cannot be read yet, error "+IntegerToString(m_broker.LastError()));
+  }
+
 void CTradingDesk::Serve(const ulong login,const uint role)
   {
    uchar incarnation[];
