@@ -331,7 +331,8 @@ bool CBroker::SelectHistory(const long from_msc,const long to_msc)
 bool CBroker::LoadHistory(void)
   {
    ResetLastError();
-   return(Finish(SelectHistory(0,BROKER_SECONDS_MAX),GetLastError()));
+   const bool there=SelectHistory(0,BROKER_SECONDS_MAX);
+   return(Finish(there,GetLastError()));
   }
 
 // The orders that ended in a time.
