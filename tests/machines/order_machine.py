@@ -337,8 +337,10 @@ class OrderMachine(Machine):
                 # The namespace of a client is its own.
                 assert len(self.contents[name]) > 1
             elif entry is not None and content != entry.content_hash:
-                # Nothing was sent for it: the id was free when it was denied.
-                assert result["outcome"] == "DENIED"
+                # Nothing was sent for it: the id was free when it was denied, or a relay was killed
+                # that did not know whether its disk has it. It had not.
+                lost = epoch < entry.relay_epoch and not result["final"]
+                assert result["outcome"] == ("UNKNOWN" if lost else "DENIED")
             elif result["final"] and not result["children"]:
                 finals.append(result)
         if entry is None:

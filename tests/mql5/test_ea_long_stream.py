@@ -43,7 +43,7 @@ def digest(ticks):
 
 def test_a_hundred_thousand_ticks_survive_twenty_cuts(tmp_path, rng):
     """Every tick once, in order, bit by bit; every cut in the middle of a burst."""
-    worlds = Worlds(tmp_path, partial(ExpertTerminal, binary=binary("plain")), PLAIN)
+    worlds = Worlds(tmp_path, partial(ExpertTerminal, binary=binary("asan")), PLAIN)
     left = TICKS // SYMBOLS - 1
     with worlds.new(symbols=SYMBOLS) as world, world.audience() as audience:
         world.begin()
