@@ -30,13 +30,21 @@ from tests.mql5.scenarios.scripted import ScriptedRelay
 from tests.mql5.scenarios.virtual import KEY
 from tests.support.exchange_bench import START_MSC, ExchangeBench
 
-__all__ = ["ALIAS", "LOGIN", "NO_DEADLINE", "TradeBench", "trade_bench"]
+__all__ = [
+    "ALIAS",
+    "CAPABILITIES_THAT_TRADE",
+    "LOGIN",
+    "NO_DEADLINE",
+    "TradeBench",
+    "trade_bench",
+]
 
 ALIAS = "demo"
 LOGIN = 7
 EPOCH = 7
 NO_DEADLINE = 2**62
 WITHIN_S = 200.0
+CAPABILITIES_THAT_TRADE = CAPABILITIES | Capability.REFILL | Capability.TRADE | Capability.EVENTS
 
 
 @contextmanager
@@ -45,7 +53,7 @@ def trade_bench(folder, bench=None, **rules):
     Give a bench with a relay; at the end the program must not have crashed.
     """
     with ScriptedRelay(KEY, folder / "relay.sock") as relay:
-        relay.capabilities = CAPABILITIES | Capability.REFILL | Capability.TRADE | Capability.EVENTS
+        relay.capabilities = CAPABILITIES_THAT_TRADE
         made = TradeBench(folder, relay, bench or ExchangeBench(**rules))
         yield made
         made.stop()
@@ -92,6 +100,8 @@ class TradeBench:
                 "InpKey": KEY.hex(),
                 "InpRelayPort": 5555,
                 "InpPumpMs": 0,
+                # What happens between two turns of an idle program is nothing.
+                "InpTimerMs": 100,
                 **inputs,
             },
             options={"unix_socket": self.relay.path, **(options or {})},

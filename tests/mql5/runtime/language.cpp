@@ -14,7 +14,7 @@
 
 // The sanitizers ask for these. Undeleted objects are MetaTrader's to report, and a finding has
 // an exit code of its own. A pointer that is passed through the terminal hides memory from LSan.
-extern "C" const char *__asan_default_options() { return "detect_leaks=0:exitcode=77"; }
+extern "C" const char *__asan_default_options() { return "detect_leaks=0:exitcode=77:malloc_context_size=4"; }
 extern "C" const char *__ubsan_default_options() { return "print_stacktrace=1:exitcode=77"; }
 
 namespace mql {

@@ -4,6 +4,9 @@
 #include <cmath>
 #include <cstdint>
 
+// Every frame is hashed: without an optimiser that is a large part of what a program does.
+#pragma GCC optimize("O2")
+
 namespace mql::runtime {
 namespace {
 

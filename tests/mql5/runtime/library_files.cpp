@@ -138,18 +138,43 @@ string decoded(const File &file, const std::string &bytes) {
     return string(std::move(units));
 }
 
-// Reads one character of a text file without decoding it; false at the end.
-bool next_unit(const File &file, std::string &bytes, char16_t &unit) {
-    char pair[2] = {0, 0};
-    const std::size_t size = file.ansi ? 1 : 2;
-    if (read_some(file, pair, size) < size) {
-        return false;
+// The characters of a text file, not decoded, read in pieces; afterwards it stands behind the last
+// one that was taken.
+class Units {
+public:
+    explicit Units(const File &file) : file_(file), size_(file.ansi ? 1 : 2) {}
+    Units(const Units &) = delete;
+    Units &operator=(const Units &) = delete;
+    ~Units() {
+        if (at_ < filled_) {
+            ::lseek(file_.descriptor, -static_cast<off_t>(filled_ - at_), SEEK_CUR);
+        }
     }
-    bytes.assign(pair, size);
-    unit = static_cast<char16_t>(static_cast<unsigned char>(pair[0]) |
-                                 static_cast<unsigned char>(pair[1]) << 8);
-    return true;
-}
+
+    bool next(std::string &bytes, char16_t &unit) {
+        if (at_ == filled_) {
+            filled_ = read_some(file_, piece_, sizeof piece_);
+            at_ = 0;
+        }
+        if (filled_ - at_ < size_) {
+            return false;
+        }
+        bytes.assign(piece_ + at_, size_);
+        unit = static_cast<unsigned char>(piece_[at_]);
+        if (size_ == 2) {
+            unit = static_cast<char16_t>(unit | static_cast<unsigned char>(piece_[at_ + 1]) << 8);
+        }
+        at_ += size_;
+        return true;
+    }
+
+private:
+    const File &file_;
+    std::size_t size_;
+    std::size_t at_ = 0;
+    std::size_t filled_ = 0;
+    char piece_[4096] = {};
+};
 
 // Text files have lines that end with CR LF, whatever the program writes.
 string with_line_ends(const string &text) {
@@ -475,7 +500,8 @@ string FileReadString(int file_handle, int length) {
     std::string raw;
     char16_t unit = 0;
     file->line_ended = false;
-    while (next_unit(*file, raw, unit)) {
+    Units units(*file);
+    while (units.next(raw, unit)) {
         if (unit == u'\n') {
             file->line_ended = true;
             break;

@@ -11,6 +11,7 @@
 //   a ticket that is not   4002, as the book tells of it
 //   in the selection
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -75,14 +76,22 @@ struct Selection {
 
 struct History {
     std::vector<std::pair<ulong, Record>> entries;
+    //! where a ticket is, the first one when there are several
+    std::unordered_map<ulong, std::size_t> places;
+
+    void clear() {
+        entries.clear();
+        places.clear();
+    }
 
     void add(Reader &body) {
         const ulong ticket = body.u64();
+        places.emplace(ticket, entries.size());
         entries.emplace_back(ticket, Record(body.text()));
     }
 
     void take(Reader &body) {
-        entries.clear();
+        clear();
         const std::size_t count = body.u32();
         entries.reserve(count);
         for (std::size_t i = 0; i < count; ++i) {
@@ -91,7 +100,7 @@ struct History {
     }
 
     bool take_one(Answer answer) {
-        entries.clear();
+        clear();
         if (!succeeded(answer)) {
             return false;
         }
@@ -107,12 +116,8 @@ struct History {
     }
 
     const Record *of(ulong ticket) const {
-        for (const auto &entry : entries) {
-            if (entry.first == ticket) {
-                return &entry.second;
-            }
-        }
-        return nullptr;
+        const auto found = places.find(ticket);
+        return found == places.end() ? nullptr : &entries[found->second].second;
     }
 };
 
