@@ -14,6 +14,9 @@ ARGS  ?=
 # Name an interpreter with PYTHON=...; else the newest one that works is taken.
 PYTHON ?=
 
+# Hundreds of short programs are started: none has to compile what another one has.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-ea test-windows machines simulate chaos failpoints journal-faults check \
   bench-quick bench bench-ea bench-orders docs coverage ea-coverage clean static
@@ -49,9 +52,10 @@ chaos: $(DEV) ## Trade while real processes are killed and links cut, then judge
 machines: $(DEV) ## Run the state machines, 10,000 examples of 50 steps of each, about 10 min
 	@$(PY) -m tests.machines $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-simulate: $(DEV) ## Simulate a million orders among faults; SEED=n SEEDS=1 repeats one seed
+simulate: $(DEV) ## Simulate a million orders among faults; SEED=n SEEDS=1 repeats one, TERMINAL=ea
 	@$(PY) -m tests.simulation $(if $(ORDERS),--orders $(ORDERS)) $(if $(SEED),--seed $(SEED)) \
-	  $(if $(SEEDS),--seeds $(SEEDS)) $(if $(JOBS),--jobs $(JOBS)) $(ARGS)
+	  $(if $(SEEDS),--seeds $(SEEDS)) $(if $(JOBS),--jobs $(JOBS)) \
+	  $(if $(TERMINAL),--terminal $(TERMINAL)) $(ARGS)
 
 check: $(DEV) static ## Format, lint, types on Linux and Windows, contract tests
 	@$(PY) -m pytest -q tests/contract

@@ -38,6 +38,7 @@ class _Sending:
 
     def __init__(self, at_us: int) -> None:
         self.at_us = at_us
+        self.request_id = 0
         self.result: TradeResult | None = None
 
 

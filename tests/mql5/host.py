@@ -41,7 +41,7 @@ from tests.mql5.broker import Answer, Broker
 from tests.mql5.link import EventKind, Link, LinkEnded, Reader, Why, Writer
 from tests.mql5.power import lose_power
 
-__all__ = ["NEVER_US", "EaProcess", "ExitCode", "Line", "Peer", "ProgramFailed"]
+__all__ = ["NEVER_US", "EaProcess", "ExitCode", "Line", "Peer", "ProgramFailed", "account_of"]
 
 #: How long anything may take that has to happen: CI machines are slow, ASan too.
 WITHIN_S: Final = 30.0
@@ -141,7 +141,7 @@ class EaProcess:
         now_us: int | None = None,
     ) -> None:
         if exchange is not None:
-            market, account = exchange.market, account or _account_of(exchange)
+            market, account = exchange.market, account or account_of(exchange)
         if market is None or account is None:
             raise ValueError("expected an exchange, or a market and an account")
         self.lock = lock or threading.RLock()
@@ -678,7 +678,7 @@ class EaProcess:
         )
 
 
-def _account_of(exchange: Exchange) -> Account:
+def account_of(exchange: Exchange) -> Account:
     account = exchange.account()
     return Account(
         login=account.login,

@@ -13,6 +13,8 @@ from typing import Final, NamedTuple
 from bridge.model.tick import MqlTick
 
 __all__ = [
+    "HOLDS_UNTIL_TOLD",
+    "HOLDS_UNTIL_WAIT",
     "TICK_SIZE",
     "Call",
     "EventKind",
@@ -28,6 +30,10 @@ __all__ = [
 #: ``MqlTick``, packed: time, bid, ask, last, volume, time_msc, flags, volume_real.
 _TICK: Final = struct.Struct("<qdddQqId")
 TICK_SIZE: Final = _TICK.size
+#: in the place of how long a call blocked: the answer holds until the option ``told`` changes, or
+#: until the program waits; of calls without an error (``runtime/link.cpp``)
+HOLDS_UNTIL_TOLD: Final = 0xFFFF_FFFF
+HOLDS_UNTIL_WAIT: Final = 0xFFFF_FFFE
 _HEAD: Final = struct.Struct("<IB")
 _RECEIVE_SIZE: Final = 1 << 18
 

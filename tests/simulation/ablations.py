@@ -26,7 +26,7 @@ from tests.simulation.runs import Report, run_seed
 from tests.simulation.store import SimulatedStore
 from tests.simulation.world import Options, Plan
 
-__all__ = ["ABLATIONS", "Ablation"]
+__all__ = ["ABLATIONS", "CROWDED", "QUICK", "SPLIT", "VIOLENT", "Ablation", "no_place"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +136,10 @@ def _without_netting_rule(proposal: Proposal, context: Context) -> Denial | None
     return judge(proposal, dataclasses.replace(context, unresolved=frozenset()))
 
 
-def _no_place(self: Journal, alias: str, login: int, server: str) -> None:
+def no_place(self: Journal, alias: str, login: int, server: str) -> None:
+    """
+    Know no cursor.
+    """
     del self, alias, login, server
 
 
@@ -154,68 +157,68 @@ def _no_fences() -> Iterator[None]:
 
 
 _SMALL = Plan(orders=100)
-_VIOLENT = dataclasses.replace(
+VIOLENT = dataclasses.replace(
     _SMALL, cuts=60.0, relay_kills=40.0, terminal_kills=40.0, line_cuts=30.0
 )
 
 #: A terminal that is back before the trade server has worked on its last request.
-_QUICK = dataclasses.replace(
+QUICK = dataclasses.replace(
     _SMALL, terminal_kills=150.0, down_ms=(50, 150), execution_ms=400, doubles=0.6
 )
 #: The answer to a close is lost, and its position still shows as open.
-_CROWDED = dataclasses.replace(
+CROWDED = dataclasses.replace(
     _SMALL, netting=True, clients=2, in_burst_ms=150, doubles=0.8, closing=0.75, lossy=True
 )
-_SPLIT = dataclasses.replace(_SMALL, relay_kills=60.0, execution_ms=400, in_burst_ms=30, cuts=10.0)
+SPLIT = dataclasses.replace(_SMALL, relay_kills=60.0, execution_ms=400, in_burst_ms=30, cuts=10.0)
 
 ABLATIONS: tuple[Ablation, ...] = (
     Ablation(
         "no fsync in the relay",
         frozenset({"lost", "wrong_verdicts", "duplicated"}),
-        _VIOLENT,
+        VIOLENT,
         options=Options(make_store=_LazyStore),
     ),
     Ablation(
         "no fsync in the ledger",
         frozenset({"wrong_verdicts", "duplicated"}),
-        _VIOLENT,
+        VIOLENT,
         options=Options(make_ledger=_LazyLedger),
     ),
     Ablation(
         "NEW again instead of QUERY",
         frozenset({"unresolved", "duplicated", "wrong_verdicts"}),
-        _VIOLENT,
+        VIOLENT,
         patch=_method(OpenCommands, "_query", _send_again),
     ),
     Ablation(
         "not found is believed at once",
         frozenset({"wrong_verdicts"}),
-        _QUICK,
+        QUICK,
         patch=_method(TradingDesk, "_is_settled", lambda *_: True),
     ),
     Ablation(
         "no ledger",
         frozenset({"wrong_verdicts", "duplicated"}),
-        _VIOLENT,
+        VIOLENT,
         options=Options(make_ledger=_NoLedger),
     ),
     Ablation(
         "no fencing",
         frozenset({"wrong_verdicts", "duplicated"}),
-        _SPLIT,
+        SPLIT,
         patch=_no_fences,
         options=Options(two_relays=True),
     ),
     Ablation(
         "no netting rule",
         frozenset({"duplicated"}),
-        _CROWDED,
+        CROWDED,
         patch=_method(relay_trading, "judge", _without_netting_rule),
     ),
     Ablation(
         "no event cursor",
         frozenset({"lost"}),
-        _VIOLENT,
-        patch=_method(Journal, "event_cursor", _no_place),
+        VIOLENT,
+        patch=_method(Journal, "event_cursor", no_place),
     ),
 )

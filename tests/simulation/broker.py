@@ -90,6 +90,7 @@ class Broker:
     ) -> None:
         self._execution_ms = execution_ms
         self._lossy = lossy
+        self._keeps = False
         self.processed: list[Processed] = []
         #: called when a terminal that looks would see something else
         self.stirred: Callable[[], None] = lambda: None
@@ -147,7 +148,15 @@ class Broker:
         Become quicker or slower, more or less reliable.
         """
         connected = self.exchange.rules.connected
-        self.exchange.rules = dataclasses.replace(self._moods(), connected=connected)
+        moods = dataclasses.replace(self._moods(), connected=connected)
+        self.exchange.rules = self._kept(moods)
+
+    def keep_answers(self, keeps: bool) -> None:
+        """
+        Lose no request and no reply from now on, or as many as before.
+        """
+        self._keeps = keeps
+        self.exchange.rules = self._kept(self.exchange.rules)
 
     def calm(self) -> None:
         """
@@ -184,6 +193,11 @@ class Broker:
         self.exchange.transactions()
 
     # --- inside ----------------------------------------------------------------------------
+
+    def _kept(self, rules: BrokerRules) -> BrokerRules:
+        if not self._keeps:
+            return rules
+        return dataclasses.replace(rules, lose_request=0.0, lose_reply=0.0, late_reply=0.0)
 
     def _moods(self) -> BrokerRules:
         rules = self._drawn()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from bridge.config import Key, Settings
 from bridge.exceptions import JournalError
@@ -22,7 +22,7 @@ from tests.simulation.store import Disk, SimulatedStore
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-__all__ = ["ALIAS", "RelayHost", "TerminalHost", "settings_for"]
+__all__ = ["ALIAS", "KEY", "UTC_MSC", "RelayHost", "Terminal", "TerminalHost", "settings_for"]
 
 ALIAS: Final = "demo"
 KEY: Final = bytes(range(32))
@@ -122,7 +122,7 @@ class RelayHost:
 
     # --- the terminal's port -----------------------------------------------------------------
 
-    def accept(self, terminal: TerminalHost, rng: random.Random, latency_us: int) -> Wire:
+    def accept(self, terminal: Terminal, rng: random.Random, latency_us: int) -> Wire:
         """
         A terminal dials.
         """
@@ -191,6 +191,60 @@ class RelayHost:
         self._alarm.set(max(_grid(due, _GRID_US), self._loop.now + MS))
 
 
+class Terminal(Protocol):
+    """
+    The terminal's machine, as the world deals with it.
+    """
+
+    @property
+    def alive(self) -> bool:
+        """
+        Whether the program runs.
+        """
+
+    @property
+    def patience_us(self) -> int:
+        """
+        How long it may wait for an answer that does not come.
+        """
+
+    @property
+    def wire(self) -> Wire | None:
+        """
+        The connection, if one is up.
+        """
+
+    def start(self) -> None:
+        """
+        Start the program, if it does not run.
+        """
+
+    def kill(self, *, power: bool = False) -> None:
+        """
+        Be no more, at once.
+        """
+
+    def close(self) -> None:
+        """
+        Leave nothing behind.
+        """
+
+    def break_ledger(self) -> None:
+        """
+        Let nothing be written to the ledger.
+        """
+
+    def mend_ledger(self) -> None:
+        """
+        Let it be written to again.
+        """
+
+    def arrived(self, wire: Wire, data: bytes) -> None:
+        """
+        Bytes wait in the socket; none: the connection ended.
+        """
+
+
 class TerminalHost:
     """
     The terminal's machine: its program, which is killed and started, and its ledger, which stays.
@@ -249,6 +303,37 @@ class TerminalHost:
             self.ledger.lose_power()
         self.broker.forget_unsent()
         self._step()
+
+    def close(self) -> None:
+        """
+        Nothing: all of it is in this process.
+        """
+
+    def break_ledger(self) -> None:
+        """
+        Let every write to the ledger fail.
+        """
+        self.ledger.broken = True
+
+    def mend_ledger(self) -> None:
+        """
+        It can be written to again.
+        """
+        self.ledger.broken = False
+
+    @property
+    def patience_us(self) -> int:
+        """
+        None: the call ends before.
+        """
+        return 0
+
+    @property
+    def alive(self) -> bool:
+        """
+        Whether the program runs.
+        """
+        return self.core is not None
 
     @property
     def wire(self) -> Wire | None:

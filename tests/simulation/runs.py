@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import multiprocessing
 import time
@@ -49,7 +50,8 @@ def run_seed(seed: int, plan: Plan, options: Options | None = None, traced: str 
     """
     since = time.process_time()
     world = World(seed, plan, options, traced)
-    world.run()
+    with contextlib.closing(world):
+        world.run()
     ledger = world.broker.exchange.ledger()
     held = world.disk.trade.get(ALIAS, {})
     bodies = [held[seq][0] for seq in sorted(held)]
@@ -71,15 +73,22 @@ def run_seed(seed: int, plan: Plan, options: Options | None = None, traced: str 
     )
 
 
-def _run(work: tuple[int, Plan]) -> Report:
+def _run(work: tuple[int, Plan, Options | None]) -> Report:
     return run_seed(*work)
 
 
-def run_many(seeds: range, plan: Plan, jobs: int, *, quiet: Callable[[], Any]) -> Iterator[Report]:
+def run_many(
+    seeds: range,
+    plan: Plan,
+    jobs: int,
+    *,
+    quiet: Callable[[], Any],
+    options: Options | None = None,
+) -> Iterator[Report]:
     """
     Run many seeds, in any order, on so many cores; ``quiet`` is called in each process first.
     """
-    work = [(seed, plan) for seed in seeds]
+    work = [(seed, plan, options) for seed in seeds]
     if jobs <= 1:
         quiet()
         yield from map(_run, work)

@@ -23,7 +23,7 @@ from bridge.wire.messages import New, Query
 from tests.simulation.broker import Broker, lending
 from tests.simulation.claims import Claim, Said, Wish
 from tests.simulation.clients import Strategy, plain
-from tests.simulation.hosts import RelayHost, TerminalHost, settings_for
+from tests.simulation.hosts import RelayHost, Terminal, TerminalHost, settings_for
 from tests.simulation.ledger import SimulatedLedger
 from tests.simulation.loop import MS, SECOND, Loop
 from tests.simulation.network import Wire
@@ -80,12 +80,13 @@ class Plan:
 @dataclasses.dataclass
 class Options:
     """
-    What an ablation puts in the place of something; ``two_relays``: a relay that is given up for
-    dead goes on, with a copy of the disk.
+    What is put in the place of something; ``two_relays``: a relay that is given up for dead goes
+    on, with a copy of the disk.
     """
 
     make_store: Callable[..., SimulatedStore] = SimulatedStore
     make_ledger: Callable[[bytes], SimulatedLedger] = SimulatedLedger
+    make_terminal: Callable[[World, Broker, int], Terminal] = TerminalHost
     two_relays: bool = False
 
 
@@ -148,7 +149,7 @@ class World:
         self._calm = False
         self.relay: RelayHost | None = None
         self.old_relay: RelayHost | None = None
-        self.terminal = TerminalHost(self, self.broker, offset_us)
+        self.terminal = self.options.make_terminal(self, self.broker, offset_us)
         self.clients = [
             Strategy(self, number, symbols[number::clients]) for number in range(clients)
         ]
@@ -195,11 +196,25 @@ class World:
         self.loop.after(SECOND, self._burst)
         self.loop.run(lambda: self.counts.orders >= self.plan.orders)
         self._stop_faults()
-        deadline_us = self.loop.now + self.settle_ms * 1000 + _GRACE_US
+        patience_us = self.terminal.patience_us
+        deadline_us = self.loop.now + patience_us + self.settle_ms * 1000 + _GRACE_US
         self.loop.run(lambda: False, deadline_us)
         self._last_questions()
         # What the journal still has to hear of the account.
         self.loop.run(lambda: False, self.loop.now + 4 * SECOND)
+
+    def close(self) -> None:
+        """
+        End what of it is outside of this process.
+        """
+        self.terminal.close()
+
+    @property
+    def calm(self) -> bool:
+        """
+        Whether nothing happens any more that was not asked for.
+        """
+        return self._calm
 
     @property
     def digest(self) -> str:
@@ -421,12 +436,19 @@ class World:
             self.relay.join(client.line, self._rng.randbytes(5))
 
     def _kill_terminal(self) -> None:
-        if self.terminal.core is None:
+        if not self.terminal.alive:
             return
-        self.counts.terminal_kills += 1
         power = self._rng.random() < 0.4
         self.note("the terminal is killed" + (", by a power loss" if power else ""))
         self.terminal.kill(power=power)
+        self.terminal_died()
+
+    def terminal_died(self) -> None:
+        """
+        The terminal's program is gone: somebody starts it again.
+        """
+        self.counts.terminal_kills += 1
+        self.note("the terminal is gone")
         low, high = self.plan.down_ms
         self.loop.after(self._rng.randint(low * MS, high * MS), self._start_terminal)
 
@@ -450,15 +472,12 @@ class World:
         chance = self._rng.random()
         duration = self._rng.randint(100 * MS, self._rng.choice((SECOND // 2, 3 * SECOND)))
         if chance < 0.3:
-            self.terminal.ledger.broken = True
-            self.loop.after(duration, self._mend_ledger)
+            self.terminal.break_ledger()
+            self.loop.after(duration, self.terminal.mend_ledger)
         elif self.relay is not None:
             self.note("the relay's disk is full")
             self.relay.fill_disk(spare=chance < 0.6)
             self.loop.after(duration, self._free_disk)
-
-    def _mend_ledger(self) -> None:
-        self.terminal.ledger.broken = False
 
     def _free_disk(self) -> None:
         if self.relay is not None:
@@ -469,7 +488,7 @@ class World:
         self._calm = True
         self._refused_until = 0
         self.broker.calm()
-        self._mend_ledger()
+        self.terminal.mend_ledger()
         self._free_disk()
         if self.old_relay is not None:
             self.old_relay.kill()
