@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bridge.model.enums import MqlError
@@ -50,7 +51,14 @@ from bridge.wire.spec import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["FRAME_BODY_MAX", "LOG_RECORDS", "UNSENT_MAX", "TickCollector", "refuse"]
+__all__ = [
+    "FRAME_BODY_MAX",
+    "LOG_RECORDS",
+    "UNSENT_MAX",
+    "PendingStream",
+    "TickCollector",
+    "refuse",
+]
 
 #: Records kept of a symbol; twice what the window of unacknowledged frames can hold.
 LOG_RECORDS: Final = 4_096
@@ -72,6 +80,17 @@ _RETRY_US: Final = 200_000
 _END_OF_TIME: Final = 2**63 - 1
 
 _BACKLOG: Final = int(TickFlag.BACKLOG)
+
+
+@dataclass(slots=True)
+class PendingStream:
+    """
+    A SUBSCRIBE that waits for its turn or for the history.
+    """
+
+    subscribe: Subscribe
+    until_us: int
+    not_before_us: int = 0
 
 
 class TickCollector:

@@ -172,6 +172,8 @@ def account_state(
 ) -> AccountRecord:
     """
     Return the account as it is with these positions, orders and balance at the present prices.
+
+    ``trade_allowed`` and ``trade_expert`` are what the rules leave of them.
     """
     held = tuple(positions)
     values = (books.value_of(one) for one in held)
@@ -187,6 +189,8 @@ def account_state(
         margin=margin,
         margin_free=books.money(equity - margin),
         margin_level=equity / margin * 100 if margin else 0.0,
+        trade_allowed=books.account.trade_allowed and not rules.trade_disabled,
+        trade_expert=books.account.trade_expert and not rules.server_disables_at,
     )
 
 

@@ -22,14 +22,13 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from bridge.exceptions import LocalProtocolError
 from bridge.sim.account import Account
 from bridge.sim.answers import Answers, refusal_of
 from bridge.sim.backoff import BackOff
-from bridge.sim.collector import TickCollector, refuse
+from bridge.sim.collector import PendingStream, TickCollector, refuse
 from bridge.sim.meter import LoopMeter
 from bridge.sim.trading import ORDER_SEND_LIMIT_MS, TradingLimits, make_trading
 from bridge.sim.trading_ports import Moment
@@ -96,14 +95,6 @@ _STATE_EVERY_US: Final = 50_000
 _SEND_TIMEOUT_US: Final = 5_000_000
 _U32_MAX: Final = 0xFFFF_FFFF
 _NONCE: Final = struct.Struct("<QqQ")
-
-
-@dataclass(slots=True)
-class _Pending:
-    # A SUBSCRIBE that waits for its turn or for the history.
-    subscribe: Subscribe
-    until_us: int
-    not_before_us: int = 0
 
 
 class TerminalCore:
@@ -186,12 +177,14 @@ class TerminalCore:
         self._now_us = 0
         self._next_connect_us = 0
         self._active_since_us: int | None = None
-        self._pending: deque[_Pending] = deque()
+        self._pending: deque[PendingStream] = deque()
         self._held: deque[bytes] = deque()
         #: when BUSY was queued, while the call that it announces has not been made
         self._announced_us: int | None = None
         self._announced_kind = BusyKind.READY
         self._blocked_until_us = 0
+        #: OrderSend was called; it has returned, and the caller is to read before anything else
+        self._called = self._reads_first = False
         self._page_turn = False
         self._next_state_us = 0
         self._answer: dict[type[Message], Callable[[Any], None]] = {
@@ -348,6 +341,11 @@ class TerminalCore:
                 return
         while self._held and not session.closed:
             self._receive(session, self._held.popleft())
+        if self._called:
+            # Else a HALT that came meanwhile would wait for all orders that came before it.
+            self._called, self._reads_first = False, True
+            return
+        self._reads_first = False
         self._run_timers(session)
         if session.state is State.ACTIVE:
             self._work()
@@ -551,6 +549,7 @@ class TerminalCore:
         self._blocked()
 
     def _order_send(self) -> None:
+        self._called = True
         until_us = self.trading.call(self.account.login, self._moment())
         self._blocked_until_us = max(self._blocked_until_us, until_us)
         self.trading.settle(self._moment())
@@ -561,7 +560,7 @@ class TerminalCore:
         if blocked_ms:
             self.block(blocked_ms)
 
-    def _next_pending(self) -> _Pending | None:
+    def _next_pending(self) -> PendingStream | None:
         # Those whose history is being loaded let others pass.
         for _ in range(len(self._pending)):
             if self._now_us >= self._pending[0].not_before_us:
@@ -569,7 +568,7 @@ class TerminalCore:
             self._pending.rotate(-1)
         return None
 
-    def _pending_may_block(self, pending: _Pending) -> bool:
+    def _pending_may_block(self, pending: PendingStream) -> bool:
         subscribe = pending.subscribe
         return (
             subscribe.kind == StreamKind.TICK
@@ -577,7 +576,7 @@ class TerminalCore:
             and self.collector.reader.may_block(subscribe.symbol)
         )
 
-    def _begin(self, pending: _Pending) -> None:
+    def _begin(self, pending: PendingStream) -> None:
         now_us = self._now_us
         stream, gap = self.collector.begin(
             pending.subscribe, now_us, self.market.time_current_msc()
@@ -625,7 +624,7 @@ class TerminalCore:
         if len(self._pending) >= _PENDING_MAX:
             self._send(refuse(subscribe, ErrorCode.TOO_MANY, f"{_PENDING_MAX} wait already"))
             return
-        self._pending.append(_Pending(subscribe, self._now_us + _SYNCHRONISE_US))
+        self._pending.append(PendingStream(subscribe, self._now_us + _SYNCHRONISE_US))
 
     def _receive_request(self, request: Request) -> None:
         deadline_us = self._here(request.deadline_us)
@@ -692,7 +691,7 @@ class TerminalCore:
         if self._announced_us is not None:
             # Looked at again soon: the caller sends BUSY meanwhile.
             return self._now_us + (1000 if session.wants_to_send else 0)
-        if self._held:
+        if self._held or self._reads_first:
             return self._now_us
         deadline = session.next_deadline()
         for pending in self._pending:

@@ -21,7 +21,7 @@ from bridge.model.enums import (
     TradeRetcode,
 )
 from bridge.model.retcodes import retcode_name
-from bridge.model.trade import order_tag
+from bridge.model.trade import TradeResult, order_tag
 from bridge.sim.ledger import LedgerEntry, LedgerError, content_of
 from bridge.sim.trading_request import Draft, Refused, RequestMaker, reduces
 from bridge.sim.trading_results import outcome_of, replayed
@@ -36,7 +36,6 @@ from bridge.wire.spec import (
 )
 
 if TYPE_CHECKING:
-    from bridge.model.trade import TradeResult
     from bridge.sim.trading_commands import Commands
     from bridge.sim.trading_evidence import EvidenceFinder
     from bridge.sim.trading_ports import Broker, Moment, Sending
@@ -170,12 +169,8 @@ class Executor:
         attempt, self._attempt = self._attempt, None
         if attempt is None:
             raise RuntimeError("nothing was sent")
-        answer = attempt.sending.result
-        result = (
-            self._unanswered(attempt.entry, moment)
-            if answer is None
-            else self._answered(attempt.entry, answer, moment)
-        )
+        answer = attempt.sending.result or _unanswered(attempt.sending, moment)
+        result = self._answered(attempt.entry, answer, moment)
         self._commands.record(attempt.entry.with_result(result))
         return attempt.entry, result
 
@@ -321,19 +316,6 @@ class Executor:
             ) from None
         return entry
 
-    def _unanswered(self, entry: LedgerEntry, moment: Moment) -> Result:
-        connected = moment.permissions & Permission.TERMINAL_CONNECTED
-        retcode = TradeRetcode.TIMEOUT if connected else TradeRetcode.CONNECTION
-        return self._results.make(
-            entry.command_id,
-            OrderOutcome.UNKNOWN,
-            moment,
-            evidence=int(Evidence.TRADE_SERVER),
-            retcode=int(retcode),
-            error=int(MqlError.TRADE_SEND_FAILED),
-            text="no answer from the trade server; what became of it is being found out",
-        )
-
     def _answered(self, entry: LedgerEntry, answer: TradeResult, moment: Moment) -> Result:
         outcome = outcome_of(answer.retcode, entry.sent.action)
         executed = outcome in {OrderOutcome.DONE, OrderOutcome.PARTIAL, OrderOutcome.PLACED}
@@ -382,6 +364,14 @@ class _Answered(Exception):
     def __init__(self, result: Result) -> None:
         super().__init__(result)
         self.result = result
+
+
+def _unanswered(sending: Sending, moment: Moment) -> TradeResult:
+    # MetaTrader fills the result by itself.
+    connected = moment.permissions & Permission.TERMINAL_CONNECTED
+    retcode = TradeRetcode.TIMEOUT if connected else TradeRetcode.CONNECTION
+    comment = retcode.name.capitalize()
+    return TradeResult(retcode=int(retcode), comment=comment, request_id=sending.request_id)
 
 
 def _check_permissions(permissions: Permission) -> None:

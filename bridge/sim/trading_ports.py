@@ -41,6 +41,8 @@ class Sending(Protocol):
     """
 
     at_us: int
+    #: what the terminal numbers it with
+    request_id: int
 
     @property
     def result(self) -> TradeResult | None:

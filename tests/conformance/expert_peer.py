@@ -21,12 +21,8 @@ from tests.conformance.values import SyntaxProblem
 from tests.mql5.host import NEVER_US, EaProcess
 from tests.mql5.posix import listen_at, send_at_once
 
-__all__ = ["NOT_OF_AN_EXPERT", "ExpertPeer", "expert_peer"]
+__all__ = ["ExpertPeer", "expert_peer"]
 
-#: What it cannot play: its limits are inputs, and other inputs are another session.
-NOT_OF_AN_EXPERT: Final = frozenset(
-    {"orders/terminal_read_only", "orders/terminal_symbol_not_on_its_list"}
-)
 _CHART: Final = "EURUSD"
 _INPUTS: Final = {
     "read_only": "InpReadOnly",

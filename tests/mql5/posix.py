@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import IO
 
-__all__ = ["listen_at", "lock", "send_at_once", "try_to_lock"]
+__all__ = ["dial", "listen_at", "lock", "send_at_once", "try_to_lock"]
 
 if sys.platform == "win32":
     _WHY = "the EA is executed on Linux"
@@ -25,6 +25,12 @@ if sys.platform == "win32":
         raise OSError(_WHY)
 
     def listen_at(path: Path) -> socket.socket:
+        """
+        Refuse.
+        """
+        raise OSError(_WHY)
+
+    def dial(path: Path) -> socket.socket:
         """
         Refuse.
         """
@@ -63,6 +69,21 @@ else:
         listener.bind(str(path))
         listener.listen(4)
         return listener
+
+    def dial(path: Path) -> socket.socket:
+        """
+        Return a connection to a UNIX socket.
+
+        Raises:
+            OSError: nobody listens.
+        """
+        dialled = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            dialled.connect(str(path))
+        except OSError:
+            dialled.close()
+            raise
+        return dialled
 
     def send_at_once(connection: socket.socket, data: bytes | bytearray) -> int:
         """

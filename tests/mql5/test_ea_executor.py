@@ -42,6 +42,7 @@ NOT_OF_THE_EA = {
     "test_a_ledger_that_is_not_durable_takes_no_order": "of a ledger in memory",
     "test_a_program_killed_between_intent_and_call_did_not_execute": "patches the Python call",
     "test_heartbeats_show_the_brokers_flags": "has no order in it",
+    "test_metatrader_fills_the_result_of_an_order_whose_answer_is_lost": "OrderSend alone does",
 }
 
 

@@ -10,7 +10,7 @@ from bridge.model.enums import TradeRetcode
 from bridge.model.trade import order_tag
 from bridge.sim.exchange_rules import BrokerRules
 from bridge.sim.trading import ORDER_SEND_LIMIT_MS
-from bridge.wire.messages import Busy, EventCursor, QueriedCommand, Result
+from bridge.wire.messages import Busy, EventCursor, Halt, QueriedCommand, Result
 from bridge.wire.spec import BusyKind, Capability, DenyReason, Evidence, OrderOutcome, TradingState
 from tests.support.desk_bench import CLOSE_BY, DEAL, DeskBench, buy, request, sell
 from tests.support.desk_outcomes import (
@@ -48,6 +48,37 @@ def test_an_order_is_executed_and_answered(bench):
     assert (position.ticket, (result.deal,)) == (result.position, result.deals)
     assert (0.2, 5, order_tag("test/a")) == (position.volume, position.magic, position.comment)
     assert not result.replayed
+
+
+def test_metatrader_fills_the_result_of_an_order_whose_answer_is_lost():
+    bench = DeskBench(rules=BrokerRules(lose_reply=1.0, reply_timeout_ms=2_000)).connect()
+    bench.send(bench.new(buy(), "test/a"))
+    bench.advance(3_000)
+    lost = bench.results[0]
+
+    assert (TradeRetcode.TIMEOUT, "Timeout", 1) == (lost.retcode, lost.comment, lost.request_id)
+
+
+def test_a_halt_that_waits_in_the_socket_is_heard_before_the_next_order_that_waits():
+    """A runner reads only when the terminal listens, and while a call blocks it does not."""
+    bench = DeskBench(rules=BrokerRules(execution_ms=(100, 100))).connect()
+    for name in ("test/a", "test/b"):
+        bench.session.send(bench.new(buy(), name))
+    bench.pump()
+    bench.session.send(Halt(int(TradingState.HALTED), "a test", bench.relay_epoch))
+    socket = bench.session.data_to_send()
+    while len(bench.results) < 2:
+        bench.core.poll(bench.now)
+        bench.session.receive_data(bench.core.data_to_send(), bench.now)
+        bench._take()
+        bench.now = max(bench.now, bench.core.next_deadline())
+        if socket and bench.core.wants_to_receive:
+            bench.core.data_received(socket, bench.now)
+            socket = b""
+
+    assert [DONE, DENIED] == [outcome(result) for result in bench.results]
+    assert DenyReason.HALTED == bench.results[1].reason
+    assert 0 == bench.executions("test/b")
 
 
 def test_the_brokers_comment_is_the_tag_and_not_the_users(bench):

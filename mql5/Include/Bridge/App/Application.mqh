@@ -38,6 +38,7 @@
 //--- what CopyTicks may take; announced with BUSY
 #define APPLICATION_BLOCK_LIMIT_MS       45000
 #define APPLICATION_SENDS_PER_TURN       16
+#define APPLICATION_READS_PER_TURN       64
 //--- how long SUBSCRIBE waits for a history that is being loaded
 #define APPLICATION_SYNCHRONISE_US       60000000
 #define APPLICATION_SYNCHRONISE_EVERY_US 200000
@@ -290,7 +291,10 @@ void CApplication::Turn(void)
       if(m_announced)
          CallThatMayBlock();
      }
-   Listen();
+   //--- all that is there, however little a read gives: a HALT must be heard before the next order
+   int reads=0;
+   while(reads<APPLICATION_READS_PER_TURN && Listen())
+      reads++;
    if(!m_link.IsUp())
       return;
    RunTimers();
