@@ -214,6 +214,13 @@ class TradingWorld:
         result: dict[str, Any] = reply["result"]
         return result
 
+    def outcome(self, number: int, name: str) -> dict[str, Any]:
+        """
+        Return the end of an order that was asked for, from its answer or later.
+        """
+        result = self.answer(number)
+        return result if result["final"] else self.final(name)
+
     def order(
         self,
         name: str,
