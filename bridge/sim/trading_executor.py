@@ -1,4 +1,4 @@
-"""Executes a NEW: the checks in the protocol's order, the intent, OrderCheck, OrderSend.
+"""Executes a NEW: the checks in the protocol's order, OrderCheck, the intent, OrderSend.
 
 Theory of operation. ``begin`` answers what needs no call that may block; ``None`` from it means
 that BUSY goes out first and ``send`` is called then, which looks at everything again. ``send``
@@ -138,24 +138,11 @@ class Executor:
         Send a NEW. Return the answer, or ``None`` while OrderSend blocks.
         """
         try:
-            draft = self._prepare(new, state, login, moment)
-            entry = self._intend(new, draft, moment)
+            entry = _entry(new, self._prepare(new, state, login, moment), moment)
+            self._check(entry, moment)
+            self._intend(entry, moment)
         except _Answered as answered:
             return answered.result
-        check = self._broker.order_check(entry.sent, moment.now_us)
-        if check.retcode:
-            result = self._results.make(
-                entry.command_id,
-                OrderOutcome.REJECTED,
-                moment,
-                evidence=int(Evidence.ORDER_CHECK),
-                retcode=check.retcode,
-                comment=_cut(check.comment),
-                error=int(MqlError.TRADE_SEND_FAILED),
-                text=f"OrderCheck: {_name(check.retcode)}; nothing was sent",
-            )
-            self._commands.record(entry.with_result(result))
-            return result
         self._attempt = _Attempt(entry, self._broker.order_send(entry.sent, moment.now_us))
         return None
 
@@ -298,23 +285,31 @@ class Executor:
 
     # --- the call --------------------------------------------------------------------------
 
-    def _intend(self, new: New, draft: Draft, moment: Moment) -> LedgerEntry:
-        entry = LedgerEntry(
-            command_id=new.command_id,
-            tag=new.tag,
-            flags=new.flags,
-            request=new.request,
-            sent=draft.request,
-            before=draft.before,
-            intent_msc=moment.server_msc,
+    def _check(self, entry: LedgerEntry, moment: Moment) -> None:
+        # Before the intent: what is not sent leaves nothing behind that would have to be found out.
+        check = self._broker.order_check(entry.sent, moment.now_us)
+        if not check.retcode:
+            return
+        result = self._results.make(
+            entry.command_id,
+            OrderOutcome.REJECTED,
+            moment,
+            evidence=int(Evidence.ORDER_CHECK),
+            retcode=check.retcode,
+            comment=_cut(check.comment),
+            error=int(MqlError.TRADE_SEND_FAILED),
+            text=f"OrderCheck: {_name(check.retcode)}; nothing was sent",
         )
+        self._commands.record(entry.with_result(result))
+        raise _Answered(result)
+
+    def _intend(self, entry: LedgerEntry, moment: Moment) -> None:
         try:
             self._commands.intend(entry)
         except LedgerError as error:
             raise _Answered(
-                self._results.denied(new.command_id, DenyReason.NOT_DURABLE, str(error), moment)
+                self._results.denied(entry.command_id, DenyReason.NOT_DURABLE, str(error), moment)
             ) from None
-        return entry
 
     def _answered(self, entry: LedgerEntry, answer: TradeResult, moment: Moment) -> Result:
         outcome = outcome_of(answer.retcode, entry.sent.action)
@@ -364,6 +359,18 @@ class _Answered(Exception):
     def __init__(self, result: Result) -> None:
         super().__init__(result)
         self.result = result
+
+
+def _entry(new: New, draft: Draft, moment: Moment) -> LedgerEntry:
+    return LedgerEntry(
+        command_id=new.command_id,
+        tag=new.tag,
+        flags=new.flags,
+        request=new.request,
+        sent=draft.request,
+        before=draft.before,
+        intent_msc=moment.server_msc,
+    )
 
 
 def _unanswered(sending: Sending, moment: Moment) -> TradeResult:

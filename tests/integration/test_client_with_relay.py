@@ -162,6 +162,8 @@ def test_a_relay_that_stands_still_is_unreachable_and_heals_afterwards(tmp_path)
             with Client(relay.endpoints.request, timeout=1.0) as client:
                 stream = client.ticks("EURUSD", timeout=DEADLINE_S)
                 first = next(stream)
+                # Behind all that was asked to join: what is on its way now would be heard later.
+                client.ping()
                 relay.pause()
                 try:
                     with pytest.raises(RelayUnreachable):

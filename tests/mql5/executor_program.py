@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import msgpack
@@ -107,13 +108,20 @@ class Program:
         self._aliases.append(ledger)
         return f"t{len(self._aliases) - 1}"
 
+    @property
+    def path(self) -> Path:
+        """
+        Return the file of the ledger that is open.
+        """
+        (path,) = (self.process.folder / "MQL5" / "Files").rglob(f"*{self._alias}-*.sqlite")
+        return path
+
     def break_ledger(self, broken: bool) -> None:
         """
         Let nothing be written into the ledger that is open: somebody else writes, for ever.
         """
         if broken and self._lock is None:
-            (path,) = (self.process.folder / "MQL5" / "Files").rglob(f"*{self._alias}-*.sqlite")
-            self._lock = sqlite3.connect(path, isolation_level=None)
+            self._lock = sqlite3.connect(self.path, isolation_level=None)
             self._lock.execute("BEGIN IMMEDIATE")
         elif not broken and self._lock is not None:
             self._lock.close()

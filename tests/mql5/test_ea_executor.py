@@ -8,7 +8,9 @@ own limits, whether it sends with OrderSend or with OrderSendAsync.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,7 @@ PROGRAM = Path(__file__).with_name("programs") / "executor.mq5"
 NOT_OF_THE_EA = {
     "test_a_ledger_that_is_not_durable_takes_no_order": "of a ledger in memory",
     "test_a_program_killed_between_intent_and_call_did_not_execute": "patches the Python call",
+    "test_order_check_is_asked_before_there_is_an_intent": "patches the Python call; see below",
     "test_heartbeats_show_the_brokers_flags": "has no order in it",
     "test_metatrader_fills_the_result_of_an_order_whose_answer_is_lost": "OrderSend alone does",
 }
@@ -287,6 +290,34 @@ def test_the_code_decides_and_not_what_the_function_returned(program):
             result = scene.order(wanted, f"test/{number}")
 
             assert (outcome_of(code, wanted.action), code) == (result.outcome, result.retcode)
+
+
+def test_the_intent_lies_between_order_check_and_the_sending(scene):
+    """
+    What OrderCheck refuses was not sent: killed before its record, it must leave no doubt.
+    """
+    process = scene.program.process
+    answers = process.broker._answers
+    sends = (Call.ORDER_SEND, Call.ORDER_SEND_ASYNC)
+    before = {call: answers[call] for call in (Call.ORDER_CHECK, *sends)}
+    rows = []
+
+    def look(call):
+        def answer(fields):
+            with contextlib.closing(sqlite3.connect(scene.program.path)) as ledger:
+                rows.append((call in sends, *ledger.execute("SELECT COUNT(*) FROM commands")))
+            return before[call](fields)
+
+        return answer
+
+    answers.update({call: look(call) for call in before})
+    try:
+        results = [scene.order(desk_bench.buy(lots), f"test/{lots}") for lots in (50.0, 0.1)]
+    finally:
+        answers.update(before)
+
+    assert [OrderOutcome.REJECTED, OrderOutcome.DONE] == [one.outcome for one in results]
+    assert [(False, (0,)), (False, (1,)), (True, (2,))] == rows
 
 
 @pytest.mark.parametrize("wrong", ["check", "send"])

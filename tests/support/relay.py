@@ -243,10 +243,11 @@ class RelayProcess:
 
     def pause(self) -> None:
         """
-        SIGSTOP: alive, but silent.
+        SIGSTOP: alive, but silent from here on.
         """
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
 
     def go_on(self) -> None:
         """

@@ -181,6 +181,21 @@ def test_a_rejection_by_order_check_is_not_sent(bench):
     assert REJECTED is bench.ledger.find(result.command_id).outcome
 
 
+@pytest.mark.parametrize("lots", [0.1, 50.0])
+def test_order_check_is_asked_before_there_is_an_intent(bench, lots):
+    """
+    Killed there, nothing was sent and nothing has to be found out: the relay may send it again.
+    """
+    bench.exchange.order_check = lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        bench.send(bench.new(buy(lots), "test/a"))
+    del bench.exchange.order_check
+    bench.crash().connect()
+
+    assert OrderOutcome.NEVER_SEEN is outcome(bench.query("test/a")["test/a"])
+    assert (DONE if lots < 1 else REJECTED) is outcome(bench.order(buy(lots), "test/a"))
+
+
 def test_a_rejection_by_the_trade_server_is_final(bench):
     bench.exchange.force(TradeRetcode.REQUOTE)
     result = bench.order(buy())

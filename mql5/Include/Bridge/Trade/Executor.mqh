@@ -2,7 +2,7 @@
 //|                                                     Executor.mqh |
 //|                                                   mt5-zmq-bridge |
 //+------------------------------------------------------------------+
-// Executes a NEW: the checks in the protocol's order, the intent, OrderCheck, the sending.
+// Executes a NEW: the checks in the protocol's order, OrderCheck, the intent, the sending.
 //
 // Theory of operation. Answers() answers what needs nothing to be sent; false from it means that the
 // order is to be sent: BUSY goes out first when Blocks(), and Send() is called then, which looks at
@@ -86,8 +86,9 @@ private:
                                      SRefusal &refusal);
    static bool       HasPassed(const long deadline_us,const SMoment &moment);
    //--- the call
-   bool              Intend(const SNew &order,const SDraft &draft,const SMoment &moment,SResult &result);
+   void              Draw(const SNew &order,const SDraft &draft,const SMoment &moment);
    bool              Checked(const SMoment &moment,SResult &result);
+   bool              Intend(const SMoment &moment,SResult &result);
    void              Unanswered(const SMoment &moment,SResult &result) const;
    void              Answered(const MqlTradeResult &answer,const int error,const SMoment &moment,SResult &result);
    ulong             PositionOf(const MqlTradeResult &answer,const ulong of_deal);
@@ -135,9 +136,10 @@ bool CExecutor::Send(const SNew &order,const uint state,const ulong login,const 
       m_results.Denied(order.command_id,(uint)DENY_TOO_MANY,"another order is under way",moment,result);
       return(true);
      }
-   if(!Prepare(order,state,login,moment,draft,result) || !Intend(order,draft,moment,result))
+   if(!Prepare(order,state,login,moment,draft,result))
       return(true);
-   if(!Checked(moment,result))
+   Draw(order,draft,moment);
+   if(!Checked(moment,result) || !Intend(moment,result))
       return(true);
    m_sending.Begin(m_entry.sent,moment.now_us);
    return(false);
@@ -299,7 +301,8 @@ bool CExecutor::HasPassed(const long deadline_us,const SMoment &moment)
 //+------------------------------------------------------------------+
 //| The call                                                         |
 //+------------------------------------------------------------------+
-bool CExecutor::Intend(const SNew &order,const SDraft &draft,const SMoment &moment,SResult &result)
+// What would be written of the command; there is no end of it yet.
+void CExecutor::Draw(const SNew &order,const SDraft &draft,const SMoment &moment)
   {
    m_entry.command_id=order.command_id;
    m_entry.tag=order.tag;
@@ -311,13 +314,10 @@ bool CExecutor::Intend(const SNew &order,const SDraft &draft,const SMoment &mome
       m_entry.before[i]=draft.before[i];
    m_entry.intent_msc=moment.server_msc;
    m_entry.has_result=false;
-   if(m_commands.Intend(m_entry))
-      return(true);
-   m_results.Denied(order.command_id,(uint)DENY_NOT_DURABLE,m_commands.Problem(),moment,result);
-   return(false);
   }
 
-// OrderCheck; false: it says no, nothing was sent.
+// OrderCheck; false: it says no, nothing was sent. Before the intent: what is not sent leaves nothing
+// behind that would have to be found out.
 bool CExecutor::Checked(const SMoment &moment,SResult &result)
   {
    MqlTradeRequest request=m_entry.sent;
@@ -333,6 +333,14 @@ bool CExecutor::Checked(const SMoment &moment,SResult &result)
    result.comment=ClipText(check.comment,EXECUTOR_COMMENT_MAX);
    result.error=ErrorOf(m_broker.LastError());
    Record(result);
+   return(false);
+  }
+
+bool CExecutor::Intend(const SMoment &moment,SResult &result)
+  {
+   if(m_commands.Intend(m_entry))
+      return(true);
+   m_results.Denied(m_entry.command_id,(uint)DENY_NOT_DURABLE,m_commands.Problem(),moment,result);
    return(false);
   }
 
