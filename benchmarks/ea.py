@@ -23,6 +23,7 @@ from typing import Any, Final, Self
 
 from benchmarks.processes import OtherLoad, cpu_ns
 from benchmarks.rows import Row, document, measured, table
+from bridge.model.enums import AccountMarginMode
 from bridge.model.record import RECORD_SIZE
 from bridge.model.symbol import default_symbols
 from bridge.model.tick import MqlTick, TickFlag
@@ -179,12 +180,19 @@ class OrderBench:
             program,
             exchange=Exchange(
                 market,
-                account=AccountRecord(login=_LOGIN, currency="USD", balance=1e9),
+                account=AccountRecord(
+                    login=_LOGIN,
+                    currency="USD",
+                    balance=1e9,
+                    margin_mode=int(AccountMarginMode.RETAIL_NETTING),
+                ),
                 server_clock_offset_us=now_msc * 1000,
             ),
             inputs={"InpAlias": "bench", "InpKey": _KEY.hex(), "InpRelayPort": self.relay.port},
             folder=folder,
             symbol=self._symbol,
+            # A terminal has all this in its memory.
+            steady=True,
         )
         self._sent = 0
 

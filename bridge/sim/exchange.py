@@ -31,7 +31,7 @@ from bridge.model.enums import TradeRetcode
 from bridge.model.trade import TradeCheckResult, TradeRequest, TradeResult, asdict
 from bridge.sim.exchange_books import Books, Kind
 from bridge.sim.exchange_checks import outlook, refusal
-from bridge.sim.exchange_fills import account_state, margin_of
+from bridge.sim.exchange_fills import account_allows, account_state, margin_of
 from bridge.sim.exchange_records import Ledger, Sent, Transaction, TransactionType
 from bridge.sim.exchange_rules import BrokerRules
 from bridge.sim.exchange_server import TradeServer
@@ -298,6 +298,13 @@ class Exchange:
             orders=self._view.orders.values(),
             balance=self._view.balance,
         )
+
+    def account_allows(self) -> tuple[bool, bool]:
+        """
+        Return whether the account may trade, and whether programs may: ``trade_allowed`` and
+        ``trade_expert`` of ``account``, without what prices make of the rest.
+        """
+        return account_allows(self._books.account, self.rules)
 
     def transactions(self) -> list[Transaction]:
         """

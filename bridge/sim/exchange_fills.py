@@ -34,7 +34,15 @@ if TYPE_CHECKING:
 
     from bridge.sim.exchange_rules import BrokerRules
 
-__all__ = ["account_state", "close_by", "close_position", "fill", "margin_of", "scratch"]
+__all__ = [
+    "account_allows",
+    "account_state",
+    "close_by",
+    "close_position",
+    "fill",
+    "margin_of",
+    "scratch",
+]
 
 _STOPS: Final = frozenset(
     {
@@ -176,6 +184,7 @@ def account_state(
     ``trade_allowed`` and ``trade_expert`` are what the rules leave of them.
     """
     held = tuple(positions)
+    trade_allowed, trade_expert = account_allows(books.account, rules)
     values = (books.value_of(one) for one in held)
     floating = sum(value[1] for value in values if value is not None)
     profit = books.money(floating + sum(one.swap for one in held))
@@ -189,8 +198,18 @@ def account_state(
         margin=margin,
         margin_free=books.money(equity - margin),
         margin_level=equity / margin * 100 if margin else 0.0,
-        trade_allowed=books.account.trade_allowed and not rules.trade_disabled,
-        trade_expert=books.account.trade_expert and not rules.server_disables_at,
+        trade_allowed=trade_allowed,
+        trade_expert=trade_expert,
+    )
+
+
+def account_allows(account: AccountRecord, rules: BrokerRules) -> tuple[bool, bool]:
+    """
+    Return whether the account may trade, and whether programs may, as the rules leave it.
+    """
+    return (
+        account.trade_allowed and not rules.trade_disabled,
+        account.trade_expert and not rules.server_disables_at,
     )
 
 

@@ -152,9 +152,9 @@ class Broker:
             case Permission.TERMINAL_TRADE_ALLOWED:
                 return not rules.client_disables_at
             case Permission.ACCOUNT_TRADE_ALLOWED:
-                return not rules.trade_disabled and self.exchange.account().trade_allowed
+                return self.exchange.account_allows()[0]
             case Permission.ACCOUNT_TRADE_EXPERT:
-                return not rules.server_disables_at and self.exchange.account().trade_expert
+                return self.exchange.account_allows()[1]
         return True
 
     # --- ticks -----------------------------------------------------------------------------

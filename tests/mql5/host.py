@@ -38,8 +38,16 @@ from bridge.sim.market import Market
 from bridge.sim.terminal import Account
 from bridge.wire.spec import Permission
 from tests.mql5.broker import Answer, Broker
-from tests.mql5.link import EventKind, Link, LinkEnded, Reader, Why, Writer
+from tests.mql5.link import (
+    EventKind,
+    Link,
+    LinkEnded,
+    Reader,
+    Why,
+    Writer,
+)
 from tests.mql5.power import lose_power
+from tests.mql5.steady import holds
 
 __all__ = ["NEVER_US", "EaProcess", "ExitCode", "Line", "Peer", "ProgramFailed", "account_of"]
 
@@ -123,6 +131,8 @@ class EaProcess:
         now_us: when the program starts, on the exchange's and the virtual clock, so that several
             lives have one time line. The program's own clock begins at 0. Without it, it starts
             when the exchange was last used.
+        steady: the broker's rules do not change, or the option ``told`` does with them: what
+            follows from them is asked once.
     """
 
     def __init__(
@@ -139,7 +149,9 @@ class EaProcess:
         symbol: str | None = None,
         lock: threading.RLock | None = None,
         now_us: int | None = None,
+        steady: bool = False,
     ) -> None:
+        self._steady = steady
         if exchange is not None:
             market, account = exchange.market, account or account_of(exchange)
         if market is None or account is None:
@@ -609,7 +621,9 @@ class EaProcess:
                 answer = self.broker.answer(body)
                 if body[0] in self.broker.trade.answers:
                     self._tell_transactions()
-                self._changed.notify_all()
+                    self._changed.notify_all()
+            if not (answer.error or answer.blocked_ms):
+                answer = answer._replace(blocked_ms=holds(body, told=self._steady))
             self._answer(answer)
         elif kind == "W":
             _, until_us, why = Reader(body).unpack("qqB")

@@ -31,7 +31,7 @@ __all__ = [
 _TICK: Final = struct.Struct("<qdddQqId")
 TICK_SIZE: Final = _TICK.size
 #: in the place of how long a call blocked: the answer holds until the option ``told`` changes, or
-#: until the program waits; of calls without an error (``runtime/link.cpp``)
+#: until the program waits or acts; of calls without an error (``runtime/link.cpp``)
 HOLDS_UNTIL_TOLD: Final = 0xFFFF_FFFF
 HOLDS_UNTIL_WAIT: Final = 0xFFFF_FFFE
 _HEAD: Final = struct.Struct("<IB")

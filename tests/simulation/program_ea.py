@@ -1,35 +1,25 @@
 """The Expert Advisor's process, as a simulation of many parts needs it.
 
-The caller decides how far the clock goes. A program asks hundreds of times for an order, mostly for
-what has not changed: with such an answer it is told for how long it holds, so it does not ask again.
+The caller decides how far the clock goes, and the program is told when the broker's rules change.
 """
 
 from __future__ import annotations
 
-import functools
 import json
 import socket
 import struct
 import subprocess
 from typing import Any, Final
 
-from tests.mql5 import manifest
 from tests.mql5.host import NEVER_US, EaProcess, ProgramFailed
-from tests.mql5.link import HOLDS_UNTIL_TOLD, HOLDS_UNTIL_WAIT, Call, Why
+from tests.mql5.link import Why
+from tests.mql5.steady import holds
 
 __all__ = ["Program"]
 
-#: what changes only with the broker's rules, apart from the numbers of an account and the prices
-_STEADY: Final = frozenset(
-    {Call.ACCOUNT_INFO, Call.TERMINAL_INFO, Call.MQL_INFO, Call.SYMBOL_INFO, Call.SYMBOL_EXIST}
-)
-_MOVING: Final = ("ASK", "BID", "LAST", "SELECT", "SPREAD", "TIME", "VISIBLE", "VOLUME")
-_DOUBLES: Final = 1
-_KINDS: Final = ("INTEGER", "DOUBLE", "STRING")
 _WHY: Final = tuple(Why)
 _WAIT: Final = struct.Struct("<qqB")
 _HEAD: Final = struct.Struct("<iI")
-_PROPERTY: Final = struct.Struct("<Bi")
 _WITHIN: Final = struct.pack("ll", 30, 0)
 _ENDS_WITHIN_S: Final = 10.0
 
@@ -104,13 +94,10 @@ class Program(EaProcess):
         answer = self.broker.answer(question)
         if call in self.broker.trade.answers:
             self._tell_transactions()
-        holds = answer.blocked_ms
-        if not (answer.error or holds):
-            if call == Call.TIME_SERVER:
-                holds = HOLDS_UNTIL_WAIT
-            elif call in _STEADY and _is_steady(question):
-                holds = HOLDS_UNTIL_TOLD
-        return _HEAD.pack(answer.error, holds) + answer.payload
+        mark = answer.blocked_ms
+        if not (answer.error or mark):
+            mark = holds(question, told=True)
+        return _HEAD.pack(answer.error, mark) + answer.payload
 
     def _tell_rules(self) -> None:
         assert self.exchange is not None
@@ -126,23 +113,3 @@ class Program(EaProcess):
         except subprocess.TimeoutExpired:
             raise ProgramFailed(self._story("it neither waits nor ends")) from None
         super()._ended()
-
-
-def _is_steady(question: bytes) -> bool:
-    if question[0] == Call.SYMBOL_EXIST:
-        return True
-    kind, number = _PROPERTY.unpack(question[-_PROPERTY.size :])
-    if question[0] == Call.SYMBOL_INFO:
-        return (kind, number) not in _prices()
-    return question[0] != Call.ACCOUNT_INFO or kind != _DOUBLES
-
-
-@functools.cache
-def _prices() -> frozenset[tuple[int, int]]:
-    enums = manifest.load().enums
-    return frozenset(
-        (kind, number)
-        for kind, of in enumerate(_KINDS)
-        for name, number in enums.get(f"ENUM_SYMBOL_INFO_{of}", {}).items()
-        if name.removeprefix("SYMBOL_").startswith(_MOVING)
-    )

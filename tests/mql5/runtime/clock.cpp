@@ -49,6 +49,7 @@ bool wait_virtual(long long until_us, Why why, int fd, short events) {
 }
 
 bool wait_real(long long until_us, int fd, short events) {
+    forget_held_answers();
     // What came behind an answer is in memory already, where poll() does not see it.
     if (link_drain()) {
         return is_ready(fd, events);

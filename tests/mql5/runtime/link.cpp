@@ -17,7 +17,7 @@ namespace mql::runtime {
 namespace {
 
 // A host that knows that an answer stays the same may say so instead of how long the call blocked:
-// it holds until the option `told` changes, or until the program waits.
+// it holds until the option `told` changes, or until the program waits or does something.
 constexpr long long HOLDS_UNTIL_TOLD = 0xFFFFFFFF;
 constexpr long long HOLDS_UNTIL_WAIT = 0xFFFFFFFE;
 
@@ -107,6 +107,22 @@ Reader await_answer() {
     }
 }
 
+// Whether a call may change what other calls are answered.
+bool does_something(Call call) {
+    switch (call) {
+    case Call::SYMBOL_SELECT:
+    case Call::BOOK_ADD:
+    case Call::BOOK_RELEASE:
+    case Call::ORDER_CHECK:
+    case Call::ORDER_SEND:
+    case Call::ORDER_SEND_ASYNC:
+    case Call::ORDER_RETURNED:
+        return true;
+    default:
+        return false;
+    }
+}
+
 const std::string *held_answer(const std::string &question) {
     static std::string told;
     if (held_until_told.empty() && held_until_wait.empty()) {
@@ -146,6 +162,8 @@ void link_open(int fd) { the_fd = fd; }
 bool link_is_open() { return the_fd >= 0; }
 int link_fd() { return the_fd; }
 
+void forget_held_answers() { held_until_wait.clear(); }
+
 Answer ask(Call call, const Writer &arguments) {
     if (!link_is_open()) {
         stop_program(EXIT_LINK_LOST, "a terminal function was called without a host");
@@ -155,6 +173,9 @@ Answer ask(Call call, const Writer &arguments) {
     question.raw(arguments.bytes().data(), arguments.bytes().size());
     if (const std::string *held = held_answer(question.bytes())) {
         return Answer{0, Reader(*held)};
+    }
+    if (does_something(call)) {
+        forget_held_answers();
     }
     send_frame('Q', question.bytes());
     Reader body = await_answer();
@@ -176,7 +197,7 @@ Answer ask(Call call, const Writer &arguments) {
 }
 
 long long ask_wait(long long now_us, long long until_us, Why why) {
-    held_until_wait.clear();
+    forget_held_answers();
     Writer question;
     question.i64(now_us).i64(until_us).u8(static_cast<std::uint8_t>(why));
     send_frame('W', question.bytes());

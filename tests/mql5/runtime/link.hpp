@@ -114,6 +114,8 @@ int link_fd();
 
 // Asks, waits for the answer, and then for as long as MQL5 would have blocked.
 Answer ask(Call call, const Writer &arguments);
+// Forgets the answers that hold until the program waits.
+void forget_held_answers();
 // Reports a wait of the virtual clock; returns the time that it is now.
 long long ask_wait(long long now_us, long long until_us, Why why);
 // Tells the host something, as a JSON object.
