@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import json
-import logging
 import sys
 import time
 
-from tests.simulation.runs import KINDS, Report, run_many, run_seed
+from tests.simulation.runs import KINDS, Report, quiet, run_many, run_seed
 from tests.simulation.world import Options, Plan
 
 _TOLD_MAX = 5
@@ -18,16 +16,6 @@ _TOLD_MAX = 5
 _EACH = {"python": 5_000, "ea": 500}
 #: how often its process is killed among 1,000 orders
 _KILLS = 26.0
-
-
-def quiet() -> None:
-    """
-    Let nobody log: a simulated fault is no news.
-    """
-    logging.disable(logging.CRITICAL)
-    # What a run makes is dropped as a whole at its end.
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 50)
 
 
 def main(arguments: list[str]) -> int:
@@ -71,7 +59,7 @@ def main(arguments: list[str]) -> int:
     else:
         seeds = range(first, first + given.seeds)
         jobs = min(given.jobs, given.seeds)
-        for report in run_many(seeds, plan, jobs, quiet=quiet, options=options):
+        for report in run_many(seeds, plan, jobs, options=options):
             reports.append(report)
             _tell(report, each, given.terminal)
             _progress(reports, given.seeds, since)

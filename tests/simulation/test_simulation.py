@@ -49,7 +49,7 @@ def test_the_same_seed_is_the_same_run():
 
 
 def test_the_command_ends_with_one_line_of_json():
-    words = ["--orders", "30", "--seed", "3", "--seeds", "2", "--jobs", "1"]
+    words = ["--orders", "30", "--seed", "3", "--seeds", "2", "--jobs", "2"]
     run = subprocess.run(
         [sys.executable, "-m", "tests.simulation", *words],
         cwd=ROOT,
