@@ -3,15 +3,20 @@
 The EA is the real source, translated and compiled with -O2; the terminal around it has the
 documented floor of the timer. A tick counts from the moment in which it is in the market
 (and NewTick was told, if it is of the chart's symbol) to its arrival at a socket that
-does nothing but wait for it. An order counts from NEW on the socket to RESULT on it; the broker
-answers at once, and the ledger is on this disk, with two commits. The last line of the output is one JSON document, as that of
-``python -m benchmarks``.
+does nothing but wait for it. An order counts from NEW on the socket to RESULT on it, less what the
+stand-in for terminal and broker took for its answers, each a message between two processes where
+MetaTrader looks into its memory: so the broker answers at once. ``ea_command_whole_ms`` is with
+them. The ledger is on this disk, with two commits.
+
+The last line of the output is one JSON document, as that of ``python -m benchmarks``.
 """
 
 from __future__ import annotations
 
 import argparse
+import operator
 import random
+import struct
 import sys
 import tempfile
 import threading
@@ -49,6 +54,8 @@ _OTHERS_MAX: Final = 0.05
 _ARRIVES_S: Final = 5.0
 _BURST: Final = 50_000
 _LOGIN: Final = 1001
+_WARM: Final = 10
+_SPAN: Final = struct.Struct("<qq")
 
 
 class Bench:
@@ -174,6 +181,7 @@ class OrderBench:
         market = Market([replace(spec, select=True) for spec in default_symbols()[:1]])
         self._symbol = next(iter(market.specs))
         market.history.append(self._symbol, MqlTick(now_msc, 1.1, 1.1001))
+        self._asks = folder.with_suffix(".asks")
         self.relay = ScriptedRelay(_KEY)
         self.relay.capabilities |= Capability.TRADE | Capability.EVENTS
         self._ea = EaProcess(
@@ -191,6 +199,7 @@ class OrderBench:
             inputs={"InpAlias": "bench", "InpKey": _KEY.hex(), "InpRelayPort": self.relay.port},
             folder=folder,
             symbol=self._symbol,
+            options={"asks_log": self._asks},
             # A terminal has all this in its memory.
             steady=True,
         )
@@ -205,9 +214,10 @@ class OrderBench:
         self._ea.close()
         self.relay.__exit__()
 
-    def latency_ms(self) -> float:
+    def latency(self) -> tuple[int, int]:
         """
-        Send an order, and a close of it every second time; return how long its answer took.
+        Send an order, and a close of it every second time; return when, and when the answer came,
+        in ns.
         """
         session = self.relay.session
         if session is None or session.hello is None:
@@ -230,11 +240,21 @@ class OrderBench:
         begun = time.perf_counter_ns()
         self.relay.send(order)
         result = self.relay.expect(Result)
-        took = (time.perf_counter_ns() - begun) / 1e6
+        ended = time.perf_counter_ns()
         self.relay.events.clear()
         if result.outcome != OrderOutcome.DONE:
             raise RuntimeError(f"an order was not done: {result}")
-        return took
+        return begun, ended
+
+    def asked_ms(self, spans: Sequence[tuple[int, int]]) -> list[float]:
+        """
+        Return how long the EA waited for answers of the terminal within each of some spans.
+        """
+        asks = list(_SPAN.iter_unpack(self._asks.read_bytes()))
+        return [
+            sum(max(0, min(end, until) - max(start, since)) for start, until in asks) / 1e6
+            for since, end in spans
+        ]
 
 
 def latencies(bench: Bench, symbols: Sequence[str], count: int, rng: random.Random) -> list[float]:
@@ -264,13 +284,14 @@ def run(samples: int, folder: Path) -> list[Row]:
         latencies(bench, bench.symbols, 20, rng)
         coarse = latencies(bench, bench.symbols, samples // 2, rng)
     with OrderBench(program, folder / "orders") as orders:
-        commands = []
-        for number in range(samples + 10):
+        for _ in range(_WARM):
+            orders.latency()
+        spans = []
+        for _ in range(samples):
             time.sleep(rng.uniform(*_PAUSE_S))
-            took = orders.latency_ms()
-            if number >= 10:
-                commands.append(took)
-    commands.sort()
+            spans.append(orders.latency())
+        whole = [(ended - begun) / 1e6 for begun, ended in spans]
+        commands = sorted(map(operator.sub, whole, orders.asked_ms(spans)))
     both = sorted(chart + others)
     return [
         measured("ea_tick_p50_ms", both),
@@ -280,6 +301,7 @@ def run(samples: int, folder: Path) -> list[Row]:
         measured("ea_tick_sleep16_p50_ms", coarse),
         measured("ea_command_p50_ms", commands),
         measured("ea_command_p99_ms", [commands[int(len(commands) * 0.99)]]),
+        measured("ea_command_whole_ms", whole),
         measured("ea_idle_cpu_percent", idle),
         measured("ea_ticks_per_s", [rate for rate, _ in bursts]),
         measured("ea_cpu_us_per_tick", [cpu for _, cpu in bursts]),

@@ -5,6 +5,7 @@
 #include <map>
 #include <poll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "clock.hpp"
@@ -107,6 +108,22 @@ Reader await_answer() {
     }
 }
 
+// With the option `asks_log`: when each question was asked and answered, in ns of the monotonic clock.
+void log_ask(long long begun_ns, long long ended_ns) {
+    static std::FILE *log = std::fopen(option("asks_log").c_str(), "wb");
+    if (log != nullptr) {
+        const long long times[2] = {begun_ns, ended_ns};
+        std::fwrite(times, sizeof times, 1, log);
+        std::fflush(log);
+    }
+}
+
+long long monotonic_ns() {
+    timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1'000'000'000LL + now.tv_nsec;
+}
+
 // Whether a call may change what other calls are answered.
 bool does_something(Call call) {
     switch (call) {
@@ -177,8 +194,13 @@ Answer ask(Call call, const Writer &arguments) {
     if (does_something(call)) {
         forget_held_answers();
     }
+    const bool logged = !option("asks_log").empty();
+    const long long begun_ns = logged ? monotonic_ns() : 0;
     send_frame('Q', question.bytes());
     Reader body = await_answer();
+    if (logged) {
+        log_ask(begun_ns, monotonic_ns());
+    }
     const int error = body.i32();
     const long long blocked_ms = body.u32();
     if (blocked_ms >= HOLDS_UNTIL_WAIT) {
