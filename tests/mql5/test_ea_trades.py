@@ -445,7 +445,7 @@ def test_what_was_acknowledged_is_not_told_again_and_what_was_missed_is(bench):
 # --- a ledger that cannot be used --------------------------------------------------------------
 
 
-def test_without_a_ledger_nothing_is_traded_and_a_minute_later_it_is(bench):
+def test_without_a_ledger_nothing_is_traded_until_it_is_back(bench):
     bench.start(options={"sqlite": "full"})
     offered = bench.hello.capabilities & TRADING
     denied = bench.order(buy(), "a/1")
@@ -470,6 +470,20 @@ def test_without_a_ledger_nothing_is_traded_and_a_minute_later_it_is(bench):
     assert DONE == bench.order(buy(), "a/1").outcome
     (line,) = [line for line in bench.process.said() if "no trading" in line]
     assert re.search(r"the disk is full", line)
+
+
+def test_a_ledger_that_another_program_has_for_a_moment_is_back_soon(bench):
+    """
+    It is looked at after 1, 2, 4 seconds: until then no position can be closed.
+    """
+    bench.start(options={"sqlite": "locked"})
+    offered = bench.hello.capabilities & TRADING
+    bench.wait(2)
+    bench.process.set_option("sqlite", "")
+    bench.wait(5)
+
+    assert not offered
+    assert DONE == bench.order(buy(), "a/1").outcome
 
 
 def test_a_ledger_that_fails_meanwhile_stops_orders_until_it_works(bench):

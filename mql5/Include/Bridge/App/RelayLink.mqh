@@ -35,8 +35,10 @@
 #define LINK_LAST_MS      500
 //--- after another program with our identity took our place
 #define LINK_TWIN_US      60000000
-//--- between two looks at a ledger that cannot be used
-#define LINK_PROBE_US     60000000
+//--- between two looks at a ledger that cannot be used, at first and at most: another program may have
+//--- had it for a moment only, and until it is back no position can be closed
+#define LINK_PROBE_US     1000000
+#define LINK_PROBE_MAX_US 60000000
 //--- no account has this login
 #define LINK_NO_LOGIN     0
 
@@ -58,6 +60,7 @@ private:
    ulong             m_ledger_login;    // whose ledger is open
    string            m_ledger_server;
    long              m_next_probe_us;   // of a ledger that cannot be used
+   long              m_probe_wait_us;   // doubled with each that was in vain
    string            m_no_ledger;       // why it cannot be used, as it was said
    ulong             m_login;           // whom the session is for
    string            m_server;
@@ -110,6 +113,7 @@ CRelayLink::CRelayLink(const SSettings &settings,CLog *lines) : m_log(lines),
                                                              m_ledger_login(LINK_NO_LOGIN),
                                                              m_ledger_server(""),
                                                              m_next_probe_us(0),
+                                                             m_probe_wait_us(LINK_PROBE_US),
                                                              m_no_ledger(""),
                                                              m_login(LINK_NO_LOGIN),
                                                              m_server(""),
@@ -192,7 +196,11 @@ bool CRelayLink::LedgerReturned(const long now_us)
   {
    if(m_ledger.Durable() || now_us<m_next_probe_us)
       return(false);
-   m_next_probe_us=now_us+LINK_PROBE_US;
+   if(m_probe_wait_us<LINK_PROBE_MAX_US/2)
+      m_probe_wait_us*=2;
+   else
+      m_probe_wait_us=LINK_PROBE_MAX_US;
+   m_next_probe_us=now_us+m_probe_wait_us;
    CLedger probe;
    const bool usable=(probe.Open(m_settings.alias,m_ledger_login,m_ledger_server,m_settings.key)
                       && probe.Durable() && probe.NextConnection());
@@ -222,7 +230,9 @@ bool CRelayLink::BeginSession(const CAccount &account)
    if(m_ledger.IsOpen())
       m_no_ledger="";
    const long now_us=m_clock.NowUs();
-   m_next_probe_us=now_us+LINK_PROBE_US;
+   if(m_ledger.Durable())
+      m_probe_wait_us=LINK_PROBE_US;
+   m_next_probe_us=now_us+m_probe_wait_us;
    SHello hello={};
    hello.version_min=WIRE_VERSION_MIN;
    hello.version_max=WIRE_VERSION;
