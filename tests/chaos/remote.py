@@ -18,6 +18,7 @@ from bridge.model.trade import (
     TradeRequest,
     TradeResult,
 )
+from bridge.sim.exchange_fills import account_allows
 from bridge.sim.exchange_records import Transaction, TransactionType
 from tests.chaos.rpc import Connection, from_values, to_values
 
@@ -108,6 +109,10 @@ class RemoteBroker:
 
     def account(self) -> AccountRecord:
         return from_values(AccountRecord, self._ask("account"))
+
+    def account_allows(self) -> tuple[bool, bool]:
+        # The rules are its own.
+        return account_allows(AccountRecord(), self.rules)
 
     def ledger(self) -> dict[str, Any]:
         """

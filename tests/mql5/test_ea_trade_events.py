@@ -108,6 +108,9 @@ class Books:
     def account(self):
         return AccountRecord(login=1)
 
+    def account_allows(self):
+        return True, True
+
 
 class Stream:
     """
