@@ -250,8 +250,10 @@ class MqlExecutor:
                 before=before,
                 intent_msc=moment.server_msc,
             )
-            self._commands.intend(known)
-            if result is not None:
+            if result is None:
+                self._commands.intend(known)
+            else:
+                # What OrderCheck refuses has no intent.
                 self._record(known.with_result(result))
         if result is None:
             self._entry = known

@@ -37,6 +37,7 @@ from tests.support.desk_bench import (
 from tests.support.desk_outcomes import (
     DENIED,
     DONE,
+    REJECTED,
     NETTING,
     REDUCE,
     denied,
@@ -149,6 +150,24 @@ def test_an_outcome_that_cannot_be_written_is_true_all_the_same(bench):
     assert DenyReason.NOT_DURABLE is denied(after)
     assert DONE is outcome(again)
     assert DONE is bench.ledger.find("test/a").outcome
+
+
+def test_a_refusal_that_cannot_be_written_is_true_all_the_same(bench):
+    """
+    OrderCheck has said no, and nothing was sent: of this there is one record only.
+    """
+    bench.ledger.broken = True
+    told = bench.order(buy(50.0), "test/a")
+    after = bench.order(buy(), "test/b")
+    again = bench.order(buy(50.0), "test/a")
+    bench.ledger.broken = False
+    bench.advance(1_100)
+
+    assert REJECTED is outcome(told) is outcome(again)
+    assert again.replayed
+    assert DenyReason.NOT_DURABLE is denied(after)
+    assert REJECTED is bench.ledger.find("test/a").outcome
+    assert () == bench.exchange.ledger().requests
 
 
 def test_a_relay_epoch_that_cannot_be_kept_allows_no_order():
