@@ -37,9 +37,9 @@ from tests.support.desk_bench import (
 from tests.support.desk_outcomes import (
     DENIED,
     DONE,
-    REJECTED,
     NETTING,
     REDUCE,
+    REJECTED,
     denied,
     limit_buy,
     outcome,
