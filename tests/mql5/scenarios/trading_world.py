@@ -46,8 +46,10 @@ WITHIN_S: Final = 200.0
 _VALID_FOR_MS: Final = 20_000
 _AGAIN_S: Final = 0.2
 _ATTEMPTS_MAX: Final = 50
+#: what the relay says while its link to the terminal is down, and so in some modes after any send
+_AWAY: Final = frozenset({"TERMINAL_AWAY", "TERMINAL_BUSY"})
 #: denied by the relay for now, and not kept: the same may be asked again under the same id
-_PASSING: Final = frozenset({"TERMINAL_AWAY", "TERMINAL_BUSY", "NOT_CONNECTED", "UNRESOLVED"})
+_PASSING: Final = _AWAY | {"NOT_CONNECTED", "UNRESOLVED"}
 
 
 class TradingWorld:
@@ -234,10 +236,18 @@ class TradingWorld:
         self.quote()
         for _ in range(_ATTEMPTS_MAX):
             result = self.answer(self.start(name, params, method, **more))
-            if result["hop"] != "relay" or result["reason"] not in _PASSING:
+            if not self._leaves_it_free(result):
                 return result if result["final"] else self.final(name)
             self.wait(_AGAIN_S)
         raise AssertionError(f"always denied: {result}")
+
+    @staticmethod
+    def _leaves_it_free(result: dict[str, Any]) -> bool:
+        # A denial without a trace, for a reason that passes: the same is asked again.
+        if result["outcome"] != "DENIED" or result.get("tag"):
+            return False
+        reason = result["reason"]
+        return reason in _AWAY or (result["hop"] == "relay" and reason in _PASSING)
 
     def final(self, name: str) -> dict[str, Any]:
         """
