@@ -112,7 +112,7 @@ class RemoteBroker:
 
     def account_allows(self) -> tuple[bool, bool]:
         # The rules are its own.
-        return account_allows(AccountRecord(), self.rules)
+        return account_allows(AccountRecord(login=1), self.rules)
 
     def ledger(self) -> dict[str, Any]:
         """
