@@ -54,7 +54,7 @@ _ABOUT: Final[dict[str, str]] = {
     "ea_cpu_us_per_tick": "CPU of the EA a tick of it, us",
     "ea_command_p50_ms": "an order to the EA and its RESULT back, a broker that answers at once",
     "ea_command_p99_ms": "the same, 99th percentile",
-    "ea_command_whole_ms": "the same, with what the simulated terminal and broker take",
+    "ea_command_own_ms": "the same, without what the simulated terminal and broker take",
     "durable_p50_ms": "what a journal on disk adds to an order, over one in memory, ms",
     "durable_p99_ms": "the same, of the 99th percentiles, ms",
     "durable_p50_vs_fsync": "durable_p50_ms / a bare commit of SQLite; an order needs two",

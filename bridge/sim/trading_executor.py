@@ -300,7 +300,7 @@ class Executor:
             error=int(MqlError.TRADE_SEND_FAILED),
             text=f"OrderCheck: {_name(check.retcode)}; nothing was sent",
         )
-        self._commands.record(entry.with_result(result))
+        self._intend(entry.with_result(result), moment)
         raise _Answered(result)
 
     def _intend(self, entry: LedgerEntry, moment: Moment) -> None:

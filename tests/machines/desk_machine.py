@@ -43,7 +43,6 @@ from bridge.wire.spec import (
     Capability,
     DenyReason,
     EventKind,
-    Evidence,
     NewFlag,
     OrderOutcome,
     Permission,
@@ -314,18 +313,12 @@ class DeskMachine(Machine):
         """
         name, outcome = result.command_id, OrderOutcome(result.outcome)
         if self.ledger.find(name) is None:
-            assert name not in self.broker.sent
-            if outcome is OrderOutcome.REJECTED:
-                # What OrderCheck refuses has no intent: its one record could not be written.
-                assert result.evidence == Evidence.ORDER_CHECK
-                assert self.ledger.broken
-                assert name in self.desk._commands._unwritten
-                return
             assert outcome in {
                 OrderOutcome.DENIED,
                 OrderOutcome.EXPIRED_NOT_SENT,
                 OrderOutcome.NEVER_SEEN,
             }
+            assert name not in self.broker.sent
             return
         if outcome is OrderOutcome.DENIED:
             assert result.reason == DenyReason.DIVERGED

@@ -250,11 +250,8 @@ class MqlExecutor:
                 before=before,
                 intent_msc=moment.server_msc,
             )
-            if result is None:
-                self._commands.intend(known)
-            else:
-                # What OrderCheck refuses has no intent.
-                self._record(known.with_result(result))
+            # What OrderCheck refuses has no intent.
+            self._commands.intend(known if result is None else known.with_result(result))
         if result is None:
             self._entry = known
             assert self.program.sent is not None

@@ -332,7 +332,8 @@ bool CExecutor::Checked(const SMoment &moment,SResult &result)
    result.retcode=check.retcode;
    result.comment=ClipText(check.comment,EXECUTOR_COMMENT_MAX);
    result.error=ErrorOf(m_broker.LastError());
-   Record(result);
+   if(m_entry.SetResult(result))
+      Intend(moment,result);
    return(false);
   }
 
