@@ -20,18 +20,11 @@ from tests.conformance.terminal_peer import OFFSET_MIN, SERVER_MSC, START_US, Te
 from tests.conformance.values import SyntaxProblem
 from tests.mql5.host import NEVER_US, EaProcess
 from tests.mql5.posix import listen_at, send_at_once
+from tests.mql5.scenarios.expert import LIMIT_INPUTS
 
 __all__ = ["ExpertPeer", "expert_peer"]
 
 _CHART: Final = "EURUSD"
-_INPUTS: Final = {
-    "read_only": "InpReadOnly",
-    "demo_only": "InpDemoOnly",
-    "symbols": "InpSymbols",
-    "max_volume": "InpMaxVolume",
-    "max_per_minute": "InpMaxPerMinute",
-    "max_positions": "InpMaxPositions",
-}
 #: Turns without anything new after which there will be nothing at this moment.
 _QUIET_TURNS: Final = 2
 _SIZE: Final = 65_536
@@ -262,7 +255,7 @@ class ExpertPeer(TerminalPeer):
     def _do_limits(self, **values: Any) -> None:
         if self._process is not None:
             raise SyntaxProblem("limits: inputs do not change while the program runs")
-        self._inputs |= {_INPUTS[name]: value for name, value in values.items()}
+        self._inputs |= {LIMIT_INPUTS[name]: value for name, value in values.items()}
 
 
 class _Nobody:

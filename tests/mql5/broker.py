@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from bridge.model.enums import MqlError, OrderType
+from bridge.model.enums import AccountMarginMode, AccountTradeMode, MqlError, OrderType
 from bridge.model.symbol import SymbolSpec
 from bridge.sim.exchange import Exchange
 from bridge.sim.history import CopyTicksResult
@@ -339,6 +339,22 @@ class Broker:
         if short == "limit_orders" and exchange.rules.max_orders:
             return exchange.rules.max_orders
         return getattr(exchange.account(), short, None)
+
+
+def account_of(exchange: Exchange) -> Account:
+    """
+    Return who is logged on at an exchange.
+    """
+    account = exchange.account()
+    return Account(
+        login=account.login,
+        server=account.server,
+        company=account.company,
+        currency=account.currency,
+        leverage=account.leverage,
+        margin_mode=AccountMarginMode(account.margin_mode),
+        trade_mode=AccountTradeMode(account.trade_mode),
+    )
 
 
 def _names_of_properties() -> dict[tuple[str, int, int], str]:

@@ -31,25 +31,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Protocol, Self
 
-from bridge.model.enums import AccountMarginMode, AccountTradeMode
 from bridge.model.tick import MqlTick
 from bridge.sim.exchange import Exchange
 from bridge.sim.market import Market
 from bridge.sim.terminal import Account
 from bridge.wire.spec import Permission
-from tests.mql5.broker import Answer, Broker
-from tests.mql5.link import (
-    EventKind,
-    Link,
-    LinkEnded,
-    Reader,
-    Why,
-    Writer,
-)
+from tests.mql5.broker import Answer, Broker, account_of
+from tests.mql5.link import EventKind, Link, LinkEnded, Reader, Why, Writer
 from tests.mql5.power import lose_power
 from tests.mql5.steady import holds
 
-__all__ = ["NEVER_US", "EaProcess", "ExitCode", "Line", "Peer", "ProgramFailed", "account_of"]
+__all__ = ["NEVER_US", "EaProcess", "ExitCode", "Line", "Peer", "ProgramFailed"]
 
 #: How long anything may take that has to happen: CI machines are slow, ASan too.
 WITHIN_S: Final = 30.0
@@ -690,19 +682,6 @@ class EaProcess:
             f"{what}; exit code {self.exit_code}, waits {self._waits}, now {self.now_us} us,\n"
             f"calls {self.broker.calls}\n{events}\n{lines}\n{self.crash}"
         )
-
-
-def account_of(exchange: Exchange) -> Account:
-    account = exchange.account()
-    return Account(
-        login=account.login,
-        server=account.server,
-        company=account.company,
-        currency=account.currency,
-        leverage=account.leverage,
-        margin_mode=AccountMarginMode(account.margin_mode),
-        trade_mode=AccountTradeMode(account.trade_mode),
-    )
 
 
 def _text(value: object) -> str:

@@ -7,7 +7,22 @@ import sys
 from pathlib import Path
 from typing import IO
 
-__all__ = ["dial", "listen_at", "lock", "send_at_once", "try_to_lock"]
+__all__ = ["dial", "listen_at", "lock", "receive_at_once", "send_at_once", "try_to_lock"]
+
+_RECEIVE_SIZE = 65_536
+
+
+def receive_at_once(connection: socket.socket) -> bytes | None:
+    """
+    Read what a socket that does not block has; None: nothing now, empty: it is over.
+    """
+    try:
+        return connection.recv(_RECEIVE_SIZE)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""
+
 
 if sys.platform == "win32":
     _WHY = "the EA is executed on Linux"

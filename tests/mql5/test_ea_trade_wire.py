@@ -20,7 +20,7 @@ from bridge.sim.exchange_rules import CommentMode
 from bridge.wire.events import HelloReceived
 from bridge.wire.messages import QueriedCommand, Query
 from bridge.wire.spec import NewFlag, Permission, TradingState
-from tests.mql5.scenarios.expert import why_not
+from tests.mql5.scenarios.expert import LIMIT_INPUTS, why_not
 from tests.mql5.scenarios.scripted import ScriptedRelay
 from tests.mql5.scenarios.trading_terminals import PythonOnVirtual
 from tests.mql5.scenarios.virtual import KEY
@@ -36,14 +36,6 @@ pytestmark = [
 
 UTC_OFFSET_MIN = 120
 START_UTC_MSC = START_MSC - UTC_OFFSET_MIN * 60_000
-INPUTS = {
-    "read_only": "InpReadOnly",
-    "demo_only": "InpDemoOnly",
-    "symbols": "InpSymbols",
-    "max_volume": "InpMaxVolume",
-    "max_per_minute": "InpMaxPerMinute",
-    "max_positions": "InpMaxPositions",
-}
 REDUCE_ONLY, ADMIN = int(NewFlag.REDUCE_ONLY), int(NewFlag.ADMIN)
 EVERYTHING = os.environ.get("BRIDGE_EA_MODES") == "all"
 #: sessions in which anything happens, and how much
@@ -92,7 +84,7 @@ class WireBench(TradeBench):
 
     def begin(self, **limits):
         limits = {"demo_only": False, **limits}
-        inputs = {INPUTS[name]: value for name, value in limits.items()}
+        inputs = {LIMIT_INPUTS[name]: value for name, value in limits.items()}
         options = {"start_utc_ms": START_UTC_MSC}
         # It looks as often as the other one.
         return self.start(options=options, InpTimerMs=10, **inputs).wait(0.5)

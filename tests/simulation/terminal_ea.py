@@ -26,8 +26,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bridge.sim.market import Market
 from tests.mql5.broker_trade import TradeFaults
-from tests.mql5.posix import listen_at
+from tests.mql5.posix import listen_at, receive_at_once
 from tests.mql5.scenarios.expert import binary
+from tests.mql5.scenarios.modes import SOCKETS
 from tests.simulation.broker import Broker
 from tests.simulation.hosts import ALIAS, KEY, UTC_MSC
 from tests.simulation.loop import MS, SECOND, Alarm
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 __all__ = ["EaHost", "options_of_ea"]
 
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - only to be fast; the folder in it is our own
-_RECEIVE_SIZE: Final = 65_536
 _TURNS_MAX: Final = 50
 #: a session's frames without orders: what is not longer is no reason to look often
 _QUIET_BYTES: Final = 160
@@ -63,20 +63,8 @@ _PLACES: Final = {
     "Commit.before": 60,
     "Commit.after": 60,
 }
-#: ways of MetaTrader's sockets that nobody has written down
-_SOCKETS: Final = (
-    "",
-    "readable_speculative_1",
-    "close_readable_0_5273",
-    "close_readable_1_read_minus_1",
-    "connected_probes",
-    "timeout_dropped",
-    "timeout_no_error",
-    "short_reads",
-    "short_writes",
-    "send_minus_1_after_part",
-    "stale_tail",
-)
+#: ways of MetaTrader's sockets that nobody has written down; not the one in which a read takes time
+_SOCKETS: Final = tuple(mode for mode in SOCKETS if mode != "reads_wait_full")
 _LEDGER_FAULTS: Final = ("locked", "write_full", "write_fails", "sync_fails")
 
 
@@ -379,12 +367,9 @@ class EaHost:
     def _receive(self) -> bool:
         moved = False
         while (connection := self._connection) is not None:
-            try:
-                data = connection.socket.recv(_RECEIVE_SIZE)
-            except BlockingIOError:
+            data = receive_at_once(connection.socket)
+            if data is None:
                 break
-            except OSError:
-                data = b""
             moved = True
             if len(data) > _QUIET_BYTES:
                 self._stirred_us = self._loop.now

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -18,16 +17,6 @@ from tests.simulation.world import Plan
 
 ROOT = Path(__file__).resolve().parents[2]
 ORDERS = 120
-
-
-@pytest.fixture(autouse=True)
-def quiet():
-    """
-    Let nobody log: a simulated fault is no news.
-    """
-    logging.disable(logging.CRITICAL)
-    yield
-    logging.disable(logging.NOTSET)
 
 
 @pytest.mark.parametrize("place", range(3))

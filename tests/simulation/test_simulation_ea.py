@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -30,16 +29,6 @@ ORDERS = 100
 SEED = 1
 #: a disk that lies is found out in most of them
 LYING = range(1, 9)
-
-
-@pytest.fixture(autouse=True)
-def quiet():
-    """
-    Let nobody log: a simulated fault is no news.
-    """
-    logging.disable(logging.CRITICAL)
-    yield
-    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture

@@ -15,10 +15,19 @@ from tests.mql5 import building
 from tests.mql5.host import EaProcess, ExitCode
 from tests.mql5.scenarios.world import ACCOUNT, ALIAS, World
 
-__all__ = ["SOURCE", "ExpertTerminal", "binary", "why_not"]
+__all__ = ["LIMIT_INPUTS", "SOURCE", "ExpertTerminal", "binary", "why_not"]
 
 ROOT = Path(__file__).resolve().parents[3]
 SOURCE = ROOT / "mql5" / "Experts" / "Bridge.mq5"
+#: its input for each field of ``TradingLimits``
+LIMIT_INPUTS = {
+    "read_only": "InpReadOnly",
+    "demo_only": "InpDemoOnly",
+    "symbols": "InpSymbols",
+    "max_volume": "InpMaxVolume",
+    "max_positions": "InpMaxPositions",
+    "max_per_minute": "InpMaxPerMinute",
+}
 
 
 def why_not() -> str:

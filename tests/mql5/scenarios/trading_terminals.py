@@ -14,8 +14,10 @@ from bridge.sim.ledger import SqliteLedger
 from bridge.sim.terminal import TerminalCore
 from bridge.sim.trading import TradingLimits
 from bridge.wire.spec import Permission
-from tests.mql5.host import EaProcess, ExitCode, Peer, account_of
-from tests.mql5.posix import dial, send_at_once
+from tests.mql5.broker import account_of
+from tests.mql5.host import EaProcess, ExitCode, Peer
+from tests.mql5.posix import dial, receive_at_once, send_at_once
+from tests.mql5.scenarios.expert import LIMIT_INPUTS
 from tests.mql5.scenarios.trading_relay import ALIAS
 from tests.mql5.scenarios.virtual import KEY
 
@@ -35,15 +37,6 @@ OTHER: Final = "GBPUSD"
 UTC_OFFSET_MIN: Final = 120
 _LOOK_US: Final = 10_000
 _TURNS_MAX: Final = 100
-_RECEIVE_SIZE: Final = 65_536
-_INPUTS: Final = {
-    "read_only": "InpReadOnly",
-    "demo_only": "InpDemoOnly",
-    "symbols": "InpSymbols",
-    "max_volume": "InpMaxVolume",
-    "max_positions": "InpMaxPositions",
-    "max_per_minute": "InpMaxPerMinute",
-}
 
 
 class VirtualTerminal(Protocol):
@@ -129,7 +122,7 @@ class ExpertOnVirtual:
                 "InpKey": KEY.hex(),
                 "InpRelayPort": 5555,
                 "InpPumpMs": 0,
-                **{_INPUTS[name]: value for name, value in limits.items()},
+                **{LIMIT_INPUTS[name]: value for name, value in limits.items()},
                 **inputs,
             },
             options={"unix_socket": relay_path, "start_utc_ms": start_utc_msc, **options},
@@ -328,12 +321,9 @@ class PythonOnVirtual(_Walking):
     def _receive(self) -> bool:
         moved = False
         while self._socket is not None and (self.core.closing or self.core.wants_to_receive):
-            try:
-                data = self._socket.recv(_RECEIVE_SIZE)
-            except BlockingIOError:
+            data = receive_at_once(self._socket)
+            if data is None:
                 break
-            except OSError:
-                data = b""
             moved = True
             if data:
                 self.core.data_received(data, self.now_us)

@@ -18,7 +18,7 @@ from bridge.relay.links import Link, Links
 from bridge.sim.link import Direction, Recording
 from bridge.sim.market import Market
 from tests.mql5.host import EaProcess
-from tests.mql5.posix import listen_at
+from tests.mql5.posix import listen_at, receive_at_once
 from tests.mql5.scenarios.world import ACCOUNT
 from tests.support.bench import Bench, FakeTransport
 
@@ -30,7 +30,6 @@ _TURN_US = 10_000
 #: clocks begin long after zero, as real ones do
 _START_US = 1_000_000_000
 _START_UTC_MSC = 1_700_000_000_000
-_RECEIVE_SIZE = 65_536
 
 
 class _RelayClock:
@@ -147,12 +146,9 @@ class RelayEnd:
     def _receive(self) -> bool:
         moved = False
         while self._socket is not None and self._link is not None:
-            try:
-                data = self._socket.recv(_RECEIVE_SIZE)
-            except BlockingIOError:
+            data = receive_at_once(self._socket)
+            if data is None:
                 break
-            except OSError:
-                data = b""
             moved = True
             part, cut = self._within_budget(Direction.TO_RELAY, data)
             if part:
