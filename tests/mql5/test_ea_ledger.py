@@ -15,20 +15,24 @@ import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
-import msgpack
 import pytest
 
 from bridge.exceptions import ConfigError
-from bridge.model.symbol import spec_for
-from bridge.model.trade import TradeRequest, asdict
-from bridge.sim.ledger import LedgerEntry, LedgerError, SqliteLedger
-from bridge.sim.market import Market
-from bridge.sim.terminal import Account
-from bridge.wire.messages import Result, pack_message, unpack_message
+from bridge.model.trade import TradeRequest
+from bridge.sim.ledger import LedgerError, SqliteLedger
 from bridge.wire.spec import OrderOutcome, TradingState
-from bridge.wire.structures import ORDER_REQUEST
 from tests.mql5 import building
-from tests.mql5.host import EaProcess, ProgramFailed
+from tests.mql5.host import ProgramFailed
+from tests.mql5.ledger_program import (
+    NEXT,
+    OPEN,
+    SEE_EPOCH,
+    TRANSIENT,
+    Folder,
+    MqlLedger,
+    Program,
+    number,
+)
 from tests.support.desk_bench import buy
 
 pytestmark = [
@@ -46,9 +50,6 @@ NOT_OF_THE_EA = {
     "test_a_write_that_fails_says_so": "sets a pragma of the connection; here a runtime's mode",
     "test_a_memory_ledger_can_break": "is of another class",
 }
-OPEN, CLOSE, NEXT, EPOCH, STATE, FIND, FIND_TAG, FIND_ORDER = range(1, 9)
-UNRESOLVED, COUNT, WRITE, SAME, TRANSIENT, SEE_EPOCH = range(9, 15)
-SLOTS = 4
 
 
 def load_model():
@@ -66,225 +67,6 @@ model = load_model()
 entry = model.entry
 
 
-class Program:
-    """
-    The translated program with its ledgers, in a folder; it may be killed and started again.
-    """
-
-    def __init__(self, binary, folder, **options):
-        self.binary = binary
-        self.folder = folder
-        self.options = options
-        self.lines = []
-        self.free = set(range(SLOTS))
-        self.process = None
-        self.start()
-
-    def start(self):
-        self.free = set(range(SLOTS))
-        self.process = EaProcess(
-            self.binary,
-            market=Market([spec_for("EURUSD")]),
-            account=Account(login=77, server="Demo"),
-            clock="virtual",
-            folder=self.folder,
-            symbol="EURUSD",
-            options=self.options,
-        )
-        self.process.start()
-        self.process.on_event = self.take_event
-        self.process.wait_until_initialized()
-
-    def close(self):
-        self.process.close()
-
-    def take_event(self, event):
-        if event.get("event") == "print":
-            self.lines.append(event["text"])
-
-    @property
-    def bridge(self):
-        """
-        The folder of the ledgers.
-        """
-        return self.folder / "MQL5" / "Files" / "Bridge"
-
-    def path(self, alias):
-        """
-        Return the file of an alias.
-        """
-        return self.bridge / f"{alias}-77-Demo.sqlite"
-
-    def call(self, number, slot, text=""):
-        """
-        Let the program make a call; return what it gave: values, sentences and the last line.
-        """
-        self.lines.clear()
-        self.process.chart_event(number, slot, 0.0, text)
-        self.process.wait_for(lambda: self.lines and self.lines[-1].startswith("#"), 120)
-        found, part, problem, durability = [], "", "", ""
-        for line in self.lines:
-            assert not line.startswith("!"), line
-            if line.startswith("+"):
-                part += line[1:]
-            elif line.startswith("="):
-                found.append(bytes.fromhex(part))
-                part = ""
-            elif line.startswith("?"):
-                problem = line[1:]
-            elif line.startswith("~"):
-                durability = line[1:]
-        self.process.journal.clear()
-        self.process.events.clear()
-        return found, problem, durability, self.lines[-1][1:].split()
-
-
-def packed(made):
-    """
-    Return an entry as the program reads it.
-    """
-    return msgpack.packb(
-        [
-            made.command_id,
-            made.content,
-            msgpack.packb([list(asdict(made.sent).values()), list(made.before)]),
-            made.intent_msc,
-            None if made.result is None else pack_message(made.result),
-        ]
-    )
-
-
-def unpacked(data):
-    """
-    Return the entry that the program printed.
-    """
-    command_id, content, attempt, intent_msc, result = msgpack.unpackb(data)
-    tag, flags, request = msgpack.unpackb(content)
-    sent, before = msgpack.unpackb(attempt)
-    return LedgerEntry(
-        command_id=command_id,
-        tag=tag,
-        flags=flags,
-        request=ORDER_REQUEST.check(request, "request"),
-        sent=TradeRequest(**dict(zip(asdict(TradeRequest(action=0)), sent, strict=True))),
-        before=tuple(before),
-        intent_msc=intent_msc,
-        result=None if result is None else unpack_message(Result, result),
-    )
-
-
-def number(value):
-    """
-    Return a number as the program reads it.
-    """
-    return (value % 2**64).to_bytes(8, "big").hex()
-
-
-class MqlLedger:
-    """
-    What ``SqliteLedger`` is, made of calls to the program.
-    """
-
-    program = None
-
-    def __init__(self, path):
-        self.path = path
-        self.slot = self.program.free.pop()
-        self._raw = None
-        alias = path.name.removesuffix("-77-Demo.sqlite")
-        assert path == self.program.path(alias)
-        try:
-            self._call(OPEN, alias, error=ConfigError)
-        except ConfigError:
-            self.program.free.add(self.slot)
-            raise
-
-    def close(self):
-        if self._raw is not None:
-            self._raw.close()
-        self._call(CLOSE)
-        self.program.free.add(self.slot)
-
-    @property
-    def _database(self):
-        if self._raw is None:
-            self._raw = sqlite3.connect(self.path, isolation_level=None)
-        return self._raw
-
-    def commit_counter(self, connection_counter):
-        assert self.connection_counter + 1 == connection_counter
-        self._call(NEXT)
-        assert self.connection_counter == connection_counter
-
-    def commit_epoch(self, relay_epoch):
-        self._call(EPOCH, number(relay_epoch))
-
-    def commit_state(self, state):
-        self._call(STATE, number(int(state)))
-
-    def find(self, command_id):
-        return self._one(FIND, command_id)
-
-    def find_tag(self, tag):
-        return self._one(FIND_TAG, tag)
-
-    def find_order(self, order):
-        return self._one(FIND_ORDER, number(order))
-
-    def unresolved(self):
-        return [unpacked(data) for data in self._call(UNRESOLVED)]
-
-    def count_since(self, server_msc):
-        self._call(COUNT, number(server_msc))
-        return self._number
-
-    def write(self, made):
-        self._call(WRITE, packed(made).hex())
-
-    def same(self, made):
-        return self._tried(SAME, packed(made).hex())
-
-    def _one(self, call, text):
-        found = self._call(call, text)
-        return unpacked(found[0]) if found else None
-
-    def _tried(self, call, text=""):
-        with contextlib.suppress(LedgerError):
-            self._call(call, text)
-            return True
-        return False
-
-    def _call(self, call, text="", error=LedgerError):
-        found, self.problem, self.durability, state = self.program.call(call, self.slot, text)
-        done, durable, counter, epoch, trading, number, is_open = map(int, state[:7])
-        self.durable = bool(durable)
-        self.connection_counter = counter
-        self.relay_epoch_seen = epoch
-        self.trading_state = TradingState(trading) if trading <= 2 else trading
-        self.incarnation = bytes.fromhex(state[7])
-        self.is_open = bool(is_open)
-        self._number = number
-        if not done:
-            raise error(self.problem)
-        return found
-
-
-class Folder:
-    """
-    Stands for a folder of a test: its files are the program's.
-    """
-
-    numbers = itertools.count(1)
-
-    def __init__(self, program):
-        self._program = program
-        self._number = next(self.numbers)
-
-    def __truediv__(self, name):
-        self._program.bridge.mkdir(parents=True, exist_ok=True)
-        return self._program.path(f"{Path(name).stem}{self._number}")
-
-
 @pytest.fixture(scope="module")
 def binary():
     return building.build(ROOT / "tests" / "mql5" / "programs" / "ledger.mq5", mode="asan")
@@ -297,7 +79,7 @@ def program(binary, tmp_path_factory):
     """
     made = Program(binary, tmp_path_factory.mktemp("ledger"))
     with contextlib.closing(made), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(MqlLedger, "program", made)
+        patch.setattr(MqlLedger, "program", made, raising=False)
         patch.setattr(model, "SqliteLedger", MqlLedger)
         yield made
         code = made.process.deinit()
@@ -467,7 +249,7 @@ def test_two_charts_with_one_ledger_do_not_spoil_it(path):
         counters = []
         for i in range(3):
             for ledger in (one, other):
-                assert ledger._tried(NEXT)
+                assert ledger.tried(NEXT)
                 counters.append(ledger.connection_counter)
             one.write(entry(i))
             other.write(entry(i, outcome=OrderOutcome.DONE, order=i + 1))
@@ -482,10 +264,10 @@ def test_two_charts_with_one_ledger_do_not_spoil_it(path):
 def test_a_seen_epoch_that_could_not_be_written_is_tried_again(path, option):
     with reopened(path) as ledger:
         option("sqlite", "full")
-        assert not ledger._tried(SEE_EPOCH, number(9))
+        assert not ledger.tried(SEE_EPOCH, number(9))
         assert 9 == ledger.relay_epoch_seen
         option("sqlite", "")
-        assert ledger._tried(SEE_EPOCH, number(9))
+        assert ledger.tried(SEE_EPOCH, number(9))
     with reopened(path) as ledger:
         assert 9 == ledger.relay_epoch_seen
 
@@ -762,7 +544,7 @@ def killed(binary, folder, rng, die_at, **options):
     told = Told()
     first = Program(binary, folder, die_at=die_at, **options)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(MqlLedger, "program", first)
+        patch.setattr(MqlLedger, "program", first, raising=False)
         path = first.path("demo")
         with contextlib.closing(first):
             with pytest.raises(ProgramFailed):
@@ -771,7 +553,7 @@ def killed(binary, folder, rng, die_at, **options):
         if "losing_disk" in options:
             first.process.power_loss(rng)
         second = Program(binary, folder)
-        patch.setattr(MqlLedger, "program", second)
+        patch.setattr(MqlLedger, "program", second, raising=False)
         with contextlib.closing(second), reopened(path) as ledger:
             told.check(ledger)
             assert ledger.durable
