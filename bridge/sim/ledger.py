@@ -35,6 +35,7 @@ import msgpack
 from bridge.exceptions import BridgeError, ConfigError, RemoteProtocolError
 from bridge.journal.checks import connect_reader, is_damage, schema_made_by, schema_of, take_back
 from bridge.journal.mark import MARK_SIZE, pack_mark, unpack_mark
+from bridge.model.enums import TradeRequestActions
 from bridge.model.trade import TradeRequest, asdict
 from bridge.wire.fields import FieldError
 from bridge.wire.messages import OrderRequest, Result, pack_message, unpack_message
@@ -66,6 +67,10 @@ _FULL: Final = 2
 
 #: Outcomes that are no end: evidence is looked for.
 UNRESOLVED: Final = frozenset({int(OrderOutcome.INTENT), int(OrderOutcome.UNKNOWN)})
+#: Actions on what is there already.
+_OF_ANOTHERS: Final = frozenset(
+    {TradeRequestActions.SLTP, TradeRequestActions.MODIFY, TradeRequestActions.REMOVE}
+)
 
 
 class LedgerError(BridgeError):
@@ -108,6 +113,13 @@ class LedgerEntry:
         The ticket of its order at the broker, 0 while it is not known.
         """
         return 0 if self.result is None else self.result.order
+
+    @property
+    def made_order(self) -> int:
+        """
+        The same, if it made that order: who changes or cancels one tells of another command's.
+        """
+        return 0 if self.request.action in _OF_ANOTHERS else self.order
 
     @property
     def content(self) -> bytes:
@@ -176,7 +188,7 @@ class Ledger(Protocol):
 
     def find_order(self, order: int) -> LedgerEntry | None:
         """
-        Return the entry whose order has this ticket.
+        Return the entry that made the order with this ticket.
         """
 
     def unresolved(self) -> list[LedgerEntry]:
@@ -234,7 +246,7 @@ class MemoryLedger:
     def find_order(self, order: int) -> LedgerEntry | None:
         if not order:
             return None
-        return next((entry for entry in self._entries.values() if entry.order == order), None)
+        return next((entry for entry in self._entries.values() if entry.made_order == order), None)
 
     def unresolved(self) -> list[LedgerEntry]:
         found = [entry for entry in self._entries.values() if int(entry.outcome) in UNRESOLVED]
@@ -324,7 +336,10 @@ class SqliteLedger:
         return self._first("tag=?", tag)
 
     def find_order(self, order: int) -> LedgerEntry | None:
-        return self._first("order_ticket=?", _signed(order)) if order else None
+        if not order:
+            return None
+        entries = self._select("order_ticket=? ORDER BY intent_msc", _signed(order))
+        return next((entry for entry in entries if entry.made_order == order), None)
 
     def unresolved(self) -> list[LedgerEntry]:
         return self._select("outcome IN (?,?) ORDER BY intent_msc", *sorted(UNRESOLVED))

@@ -40,13 +40,17 @@ class Commands:
 
     def find_trace(self, tag: str, order: int) -> LedgerEntry | None:
         """
-        Return the command whose order has this comment, or else this ticket.
+        Return the command whose order has this comment, or else that made the one of this ticket.
 
         Raises:
             LedgerError: the ledger cannot be read.
         """
         entry = self.ledger.find_tag(tag) or self.ledger.find_order(order)
-        return None if entry is None else self._unwritten.get(entry.command_id, entry)
+        if entry is not None:
+            return self._unwritten.get(entry.command_id, entry)
+        # A ticket that could not be written yet.
+        unwritten = self._unwritten.values() if order else ()
+        return next((one for one in unwritten if one.made_order == order), None)
 
     def unresolved(self) -> list[LedgerEntry]:
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import msgpack
@@ -14,7 +15,7 @@ from bridge.sim.trading_results import ResultMaker
 from bridge.wire.spec import OrderOutcome
 from tests.mql5.evidence_program import Call, pack_case, pack_entry, running
 from tests.mql5.scenarios.expert import why_not
-from tests.support.desk_bench import INCARNATION, buy
+from tests.support.desk_bench import INCARNATION, REMOVE, buy, request
 
 pytestmark = [
     pytest.mark.skipif(bool(why_not()), reason=why_not()),
@@ -225,6 +226,19 @@ def test_an_order_is_another_commands_when_the_ledger_says_so(commands):
     assert 1 == commands.belongs_to_another(commands.entry("b"), 5_000_001)
     assert 0 == commands.belongs_to_another(mine, 5_000_002)
     assert 0 == commands.belongs_to_another(mine, 0)
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_an_order_is_not_that_of_the_command_that_cancelled_it(commands, disk, written):
+    cancelled = dataclasses.replace(
+        commands.entry("cancel", OrderOutcome.DONE, 5_000_003),
+        request=request(REMOVE, order=5_000_003),
+    )
+    disk("" if written else "full")
+    commands.record(cancelled)
+
+    assert 0 == commands.belongs_to_another(commands.entry("a"), 5_000_003)
+    assert ABSENT == commands.trace("", 5_000_003)
 
 
 def test_rivals_are_commands_without_an_end_that_would_leave_the_same_trace(commands):

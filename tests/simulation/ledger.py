@@ -86,7 +86,7 @@ class SimulatedLedger:
         for name, before in self._unsynced.items():
             entry = self._entries.pop(name)
             self._tags.pop(entry.tag, None)
-            self._orders.pop(entry.order, None)
+            self._orders.pop(entry.made_order, None)
             self._open.pop(name, None)
             if before is not None:
                 self._put(before)
@@ -98,8 +98,8 @@ class SimulatedLedger:
             self._intents.append(entry.intent_msc)
         self._entries[name] = entry
         self._tags[entry.tag] = name
-        if entry.order:
-            self._orders.setdefault(entry.order, name)
+        if entry.made_order:
+            self._orders.setdefault(entry.made_order, name)
         if int(entry.outcome) in _UNRESOLVED:
             self._open[name] = None
         else:

@@ -19,7 +19,7 @@ from bridge.sim.ledger import (
 from bridge.sim.trading_ports import Moment
 from bridge.sim.trading_results import ResultMaker
 from bridge.wire.spec import OrderOutcome, Permission, TradingState
-from tests.support.desk_bench import buy
+from tests.support.desk_bench import REMOVE, buy, request
 
 MOMENT = Moment(0, 1_700_000_000_000, 120, Permission(31), 0)
 
@@ -100,6 +100,15 @@ def test_an_entry_is_found_by_tag_and_by_ticket(ledger):
 
     assert made == ledger.find_tag("zb1:3")
     assert made == ledger.find_order(2**63 + 5)
+
+
+def test_who_cancelled_an_order_did_not_make_it(ledger):
+    ledger.write(entry(3, outcome=OrderOutcome.DONE, order=7, request=request(REMOVE, order=7)))
+    assert ledger.find_order(7) is None
+
+    made = entry(4, outcome=OrderOutcome.PLACED, order=7)
+    ledger.write(made)
+    assert made == ledger.find_order(7)
 
 
 def test_entries_without_an_end_come_oldest_first(ledger):

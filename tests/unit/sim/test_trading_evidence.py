@@ -287,6 +287,19 @@ def test_without_the_tag_an_order_that_is_another_commands_does_not_count():
     assert (INTENT, NOT_FOUND) == story.early_and_late()
 
 
+def test_without_the_tag_an_order_that_another_command_cancelled_is_still_its_own():
+    """
+    Its cancellation has its ticket, and did not make it: it was placed all the same.
+    """
+    story = Story(rules=BrokerRules(comment=CommentMode.DROP))
+    story.lose(story.wanted["pending"], LOST_REPLY)
+    (placed,) = [one for one in story.bench.exchange.orders() if one.ticket != story.pending]
+    cancelled = request(REMOVE, order=placed.ticket)
+    assert DONE == story.bench.order(cancelled, "test/cancel").outcome
+
+    assert PLACED is story.asked()[0]
+
+
 @pytest.mark.parametrize("unreadable", ["find_order", "unresolved"])
 @pytest.mark.parametrize("faults", [LOST_REPLY, LOST_REQUEST], ids=["executed", "not executed"])
 def test_without_the_tag_a_ledger_that_cannot_be_read_decides_nothing(unreadable, faults):

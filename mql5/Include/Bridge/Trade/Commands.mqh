@@ -97,7 +97,7 @@ ENUM_LEDGER_LOOK CCommands::FindTrace(const string comment,const ulong order,SLe
       return(Newest(found,entry));
 //--- a ticket that could not be written yet
    for(int i=0; i<ArraySize(m_unwritten) && order!=0; i++)
-      if(m_unwritten[i].Order()==order)
+      if(m_unwritten[i].MadeOrder()==order)
          return(entry.CopyFrom(m_unwritten[i]) ? LEDGER_FOUND : LEDGER_FAILED);
    return(LEDGER_ABSENT);
   }

@@ -149,10 +149,12 @@ ENUM_LEDGER_LOOK CLedger::FindOrder(const ulong order,SLedgerEntry &entry)
   {
    if(order==0)
       return(LEDGER_ABSENT);
-   const int request=m_store.Prepare("SELECT * FROM commands WHERE order_ticket=?1 ORDER BY intent_msc LIMIT 1",false);
+   const int request=m_store.Prepare("SELECT * FROM commands WHERE order_ticket=?1 ORDER BY intent_msc",false);
    //--- the column is signed: the bits are those of the ticket
    const bool bound=m_store.BindLong(request,0,(long)order);
-   const ENUM_LEDGER_LOOK found=(bound ? First(request,entry) : LEDGER_FAILED);
+   ENUM_LEDGER_LOOK found=(bound ? First(request,entry) : LEDGER_FAILED);
+   while(found==LEDGER_FOUND && entry.MadeOrder()!=order)
+      found=First(request,entry);
    m_store.Finish(request);
    return(found);
   }

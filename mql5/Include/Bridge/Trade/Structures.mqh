@@ -249,6 +249,8 @@ struct SLedgerEntry
    uint              Outcome(void) const { return(has_result ? result.outcome : (uint)OUTCOME_INTENT); }
    // The ticket of its order at the broker, 0 while it is not known.
    ulong             Order(void) const { return(has_result ? result.order : 0); }
+   // The same, if it made that order: who changes or cancels one tells of another command's.
+   ulong             MadeOrder(void) const;
    bool              CopyFrom(const SLedgerEntry &other);
    bool              SetResult(const SResult &later);
   };
@@ -296,6 +298,13 @@ bool CopyResult(const SResult &from,SResult &to)
    for(int i=0; i<count; i++)
       to.deals[i]=from.deals[i];
    return(copied);
+  }
+
+ulong SLedgerEntry::MadeOrder(void) const
+  {
+   if(request.action==(uint)TRADE_ACTION_SLTP || request.action==(uint)TRADE_ACTION_MODIFY || request.action==(uint)TRADE_ACTION_REMOVE)
+      return(0);
+   return(Order());
   }
 
 bool SLedgerEntry::CopyFrom(const SLedgerEntry &other)
