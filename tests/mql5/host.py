@@ -37,7 +37,7 @@ from bridge.sim.market import Market
 from bridge.sim.terminal import Account
 from bridge.wire.spec import Permission
 from tests.mql5.broker import Answer, Broker, account_of
-from tests.mql5.link import EventKind, Link, LinkEnded, Reader, Why, Writer
+from tests.mql5.link import Call, EventKind, Link, LinkEnded, Reader, Why, Writer
 from tests.mql5.power import lose_power
 from tests.mql5.steady import holds
 
@@ -49,6 +49,8 @@ NEVER_US: Final = 2**63 - 1
 _LOOK_AGAIN_S: Final = 0.01
 _SOON_S: Final = 0.0005
 _LINES_MAX: Final = 200_000
+#: After them the exchange has something to do.
+_SENDS: Final = frozenset({Call.ORDER_SEND, Call.ORDER_SEND_ASYNC})
 #: What the runtime's virtual clocks show at their start.
 _UTC_MS: Final = 1_704_153_600_000
 _UPTIME_MS: Final = 1_000_000_000
@@ -611,12 +613,13 @@ class EaProcess:
         if kind == "Q":
             with self.lock:
                 answer = self.broker.answer(body)
-                if body[0] in self.broker.trade.answers:
-                    self._tell_transactions()
-                    self._changed.notify_all()
+                told = body[0] in self.broker.trade.answers and self._tell_transactions()
             if not (answer.error or answer.blocked_ms):
                 answer = answer._replace(blocked_ms=holds(body, told=self._steady))
             self._answer(answer)
+            if told or body[0] in _SENDS:
+                with self._changed:
+                    self._changed.notify_all()
         elif kind == "W":
             _, until_us, why = Reader(body).unpack("qqB")
             until_us = min(NEVER_US, until_us + self._began_us)
