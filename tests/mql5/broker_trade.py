@@ -24,7 +24,7 @@ from bridge.sim.exchange import Exchange
 from bridge.sim.exchange_records import Sent, Transaction
 from bridge.wire.spec import Permission
 from tests.mql5 import manifest
-from tests.mql5.link import Call, Reader, Writer
+from tests.mql5.link import GIVEN_BEFORE, Call, Reader, Writer
 
 __all__ = ["Answer", "TradeFaults", "TradeFunctions", "pack_transaction"]
 
@@ -165,9 +165,11 @@ class TradeFunctions:
 
     def forget(self) -> None:
         """
-        Drop what a program that is gone waited for and would have heard.
+        Drop what a program that is gone waited for, had and would have heard.
         """
         self._sent.clear()
+        self._order.given.clear()
+        self._deal.given.clear()
         if self.exchange is not None:
             self.exchange.transactions()
 
@@ -409,8 +411,9 @@ class _Layout:
         self._counts = bytes([len(integers), len(numbers), len(texts)])
         self._struct = struct.Struct("<" + "iQ" * len(integers) + "id" * len(numbers))
         self._integers, self._numbers, self._texts = integers, numbers, texts
-        # Of records that do not change any more; a record is written whenever it is listed.
-        self._written: dict[int, tuple[Any, bytes]] = {}
+        # Records of the history that the program was given, which do not change any more, and how
+        # they are told again.
+        self.given: dict[int, tuple[Any, bytes]] = {}
 
     def write(self, record: Any) -> bytes:
         """
@@ -428,14 +431,16 @@ class _Layout:
 
     def entry(self, record: Any) -> bytes:
         """
-        Return ticket and properties of a record of the history.
+        Return ticket and properties of a record of the history; of one that the program was given
+        already, only the ticket.
         """
-        seen, written = self._written.get(record.ticket, (None, b""))
-        if seen is not record:
-            body = self.write(record)
-            written = struct.pack("<QI", record.ticket & _U64, len(body)) + body
-            self._written[record.ticket] = (record, written)
-        return written
+        given, again = self.given.get(record.ticket, (None, b""))
+        if given is record:
+            return again
+        ticket = record.ticket & _U64
+        self.given[record.ticket] = (record, struct.pack("<QI", ticket, GIVEN_BEFORE))
+        body = self.write(record)
+        return struct.pack("<QI", ticket, len(body)) + body
 
     def list_of(self, records: list[Any]) -> bytes:
         """

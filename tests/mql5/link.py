@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from bridge.model.tick import MqlTick
 
 __all__ = [
+    "GIVEN_BEFORE",
     "HOLDS_UNTIL_TOLD",
     "HOLDS_UNTIL_WAIT",
     "TICK_SIZE",
@@ -34,6 +35,8 @@ TICK_SIZE: Final = _TICK.size
 #: until the program waits or acts; of calls without an error (``runtime/link.cpp``)
 HOLDS_UNTIL_TOLD: Final = 0xFFFF_FFFF
 HOLDS_UNTIL_WAIT: Final = 0xFFFF_FFFE
+#: in the place of the size of a record of the history: the program has it
+GIVEN_BEFORE: Final = 0xFFFF_FFFF
 _HEAD: Final = struct.Struct("<IB")
 _RECEIVE_SIZE: Final = 1 << 18
 

@@ -74,8 +74,13 @@ struct Selection {
     }
 };
 
+// In the place of a record's size: the host has given it before, and it has not changed.
+constexpr std::uint32_t GIVEN_BEFORE = 0xFFFFFFFF;
+
 struct History {
     std::vector<std::pair<ulong, Record>> entries;
+    //! all that the host has ever given
+    std::unordered_map<ulong, Record> given;
     //! where a ticket is, the first one when there are several
     std::unordered_map<ulong, std::size_t> places;
 
@@ -86,8 +91,12 @@ struct History {
 
     void add(Reader &body) {
         const ulong ticket = body.u64();
+        const std::uint32_t size = body.u32();
+        if (size != GIVEN_BEFORE) {
+            given[ticket] = Record(std::string(body.take(size), size));
+        }
         places.emplace(ticket, entries.size());
-        entries.emplace_back(ticket, Record(body.text()));
+        entries.emplace_back(ticket, given[ticket]);
     }
 
     void take(Reader &body) {
