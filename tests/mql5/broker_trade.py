@@ -82,6 +82,13 @@ class TradeFaults:
     history_loads_ms: int = 0
     seed: int = 0
 
+    @property
+    def shuffles(self) -> bool:
+        """
+        Whether lists come in another order with each call.
+        """
+        return self.list_order == "shuffled"
+
 
 class TradeFunctions:
     """
@@ -308,7 +315,7 @@ class TradeFunctions:
         if exchange is None:
             return []
         records: list[Any] = exchange.positions() if what == "positions" else exchange.orders()
-        if self.faults.list_order == "shuffled":
+        if self.faults.shuffles:
             self._chance().shuffle(records)
             return records
         if self.faults.list_order == "reversed":

@@ -614,7 +614,7 @@ class EaProcess:
             with self.lock:
                 answer = self.broker.answer(body)
                 told = body[0] in self.broker.trade.answers and self._tell_transactions()
-            if not (answer.error or answer.blocked_ms):
+            if not (answer.error or answer.blocked_ms or self.broker.trade.faults.shuffles):
                 answer = answer._replace(blocked_ms=holds(body, told=self._steady))
             self._answer(answer)
             if told or body[0] in _SENDS:

@@ -28,8 +28,24 @@ _STEADY: Final = frozenset(
         Call.MARGIN_RATE,
     }
 )
+#: what the broker or the market may change at any time, but not while the program neither waits
+#: nor acts
+_STATE: Final = frozenset(
+    {
+        Call.TIME_SERVER,
+        Call.SYMBOL_TICK,
+        Call.POSITIONS_TOTAL,
+        Call.POSITION_AT,
+        Call.POSITION_OF_SYMBOL,
+        Call.POSITION_OF_TICKET,
+        Call.ORDERS_TOTAL,
+        Call.ORDER_AT,
+        Call.ORDER_OF_TICKET,
+    }
+)
 _PROPERTIES: Final = _STEADY - {Call.SYMBOL_EXIST, Call.MARGIN_RATE}
 _MOVING: Final = ("ASK", "BID", "LAST", "SELECT", "SPREAD", "TIME", "VISIBLE", "VOLUME")
+_LIMITS: Final = ("VOLUME_LIMIT", "VOLUME_MAX", "VOLUME_MIN", "VOLUME_STEP")
 _DOUBLES: Final = 1
 _PROPERTY: Final = struct.Struct("<Bi")
 
@@ -42,7 +58,7 @@ def holds(question: bytes, *, told: bool) -> int:
     changed whenever the program has waited.
     """
     call = question[0]
-    if call == Call.TIME_SERVER:
+    if call in _STATE:
         return HOLDS_UNTIL_WAIT
     if call not in _STEADY:
         return 0
@@ -65,5 +81,5 @@ def _prices() -> frozenset[tuple[int, int]]:
         (kind, number)
         for kind, of in enumerate(PROPERTY_KINDS)
         for name, number in enums.get(f"ENUM_SYMBOL_INFO_{of}", {}).items()
-        if name.removeprefix("SYMBOL_").startswith(_MOVING)
+        if (short := name.removeprefix("SYMBOL_")).startswith(_MOVING) and short not in _LIMITS
     )

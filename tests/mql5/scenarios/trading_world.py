@@ -151,16 +151,23 @@ class TradingWorld:
 
         return self.terminal.wait_for(happened, within_s)
 
-    def until_dead(self) -> Self:
+    def until_dead(self, name: str) -> int:
         """
-        Wait until the terminal's program has died, and bury it.
+        Ask for an order until the terminal's program has died of it, and bury it; return the
+        number of the request.
         """
-        # The end of a program is the end of what it is waited for.
-        with contextlib.suppress(AssertionError):
-            self.terminal.wait_for(lambda: not self.terminal.running, WITHIN_S)
-
-        assert not self.terminal.running
-        return self.kill()
+        number = self.start(name)
+        for _ in range(_ATTEMPTS_MAX):
+            # The end of a program is the end of what it is waited for.
+            with contextlib.suppress(AssertionError):
+                self._reply(number)
+                self.wait(_AGAIN_S)
+            if not self.terminal.running:
+                self.kill()
+                return number
+            if self.leaves_it_free(self.answer(number)):
+                number = self.start(name)
+        raise AssertionError(f"{name} does not kill it")
 
     def set(self, **rules: Any) -> Self:
         """
@@ -236,14 +243,17 @@ class TradingWorld:
         self.quote()
         for _ in range(_ATTEMPTS_MAX):
             result = self.answer(self.start(name, params, method, **more))
-            if not self._leaves_it_free(result):
+            if not self.leaves_it_free(result):
                 return result if result["final"] else self.final(name)
             self.wait(_AGAIN_S)
         raise AssertionError(f"always denied: {result}")
 
     @staticmethod
-    def _leaves_it_free(result: dict[str, Any]) -> bool:
-        # A denial without a trace, for a reason that passes: the same is asked again.
+    def leaves_it_free(result: dict[str, Any]) -> bool:
+        """
+        Tell whether it is a denial without a trace, for a reason that passes: the same is asked
+        again.
+        """
         if result["outcome"] != "DENIED" or result.get("tag"):
             return False
         reason = result["reason"]
