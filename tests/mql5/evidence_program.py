@@ -39,6 +39,7 @@ from bridge.wire.spec import ErrorCode, Evidence, NewFlag, OrderOutcome
 from tests.mql5 import building
 from tests.mql5.broker_trade import pack_transaction
 from tests.mql5.host import EaProcess
+from tests.mql5.printed import values
 from tests.mql5.scenarios.world import ACCOUNT
 
 __all__ = [
@@ -147,15 +148,7 @@ class Program:
         self.lines.clear()
         self.process.chart_event(number, lparam, float(dparam), packed.hex())
         self.process.wait_for(lambda: self.lines and self.lines[-1].startswith("#"), 300)
-        found: list[bytes] = []
-        part = ""
-        for line in self.lines:
-            assert not line.startswith("!"), line
-            if line.startswith("+"):
-                part += line[1:]
-            elif line.startswith("="):
-                found.append(bytes.fromhex(part))
-                part = ""
+        found = values(self.lines)
         answer, unwritten, known, overflown, look_us, problem = self.lines[-1][1:].split(" ", 5)
         self.answer, self.unwritten, self.known = int(answer), int(unwritten), int(known)
         self.overflown, self.look_us = overflown == "1", int(look_us)

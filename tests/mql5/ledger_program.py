@@ -20,6 +20,7 @@ from bridge.wire.messages import Result, pack_message, unpack_message
 from bridge.wire.spec import TradingState
 from bridge.wire.structures import ORDER_REQUEST
 from tests.mql5.host import EaProcess
+from tests.mql5.printed import values
 
 __all__ = ["NEXT", "OPEN", "SEE_EPOCH", "TRANSIENT", "Folder", "MqlLedger", "Program", "number"]
 
@@ -93,16 +94,10 @@ class Program:
         self.lines.clear()
         self.process.chart_event(number, slot, 0.0, text)
         self.process.wait_for(lambda: self.lines and self.lines[-1].startswith("#"), 120)
-        found: list[bytes] = []
-        part = problem = durability = ""
+        found = values(self.lines)
+        problem = durability = ""
         for line in self.lines:
-            assert not line.startswith("!"), line
-            if line.startswith("+"):
-                part += line[1:]
-            elif line.startswith("="):
-                found.append(bytes.fromhex(part))
-                part = ""
-            elif line.startswith("?"):
+            if line.startswith("?"):
                 problem = line[1:]
             elif line.startswith("~"):
                 durability = line[1:]

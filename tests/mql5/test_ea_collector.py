@@ -20,6 +20,7 @@ from bridge.wire.spec import RUN_HEADER_SIZE
 from tests.mql5 import building
 from tests.mql5.host import EaProcess
 from tests.mql5.models import MARKS, load_model
+from tests.mql5.printed import values
 from tests.mql5.scenarios.world import ACCOUNT
 from tests.support import collector_bench
 
@@ -62,14 +63,7 @@ class Program:
         self.lines.clear()
         self.process.chart_event(number, lparam, dparam, sparam)
         self.process.wait_for(lambda: self.lines and self.lines[-1].startswith("#"), 300)
-        found, part = [], ""
-        for line in self.lines:
-            assert not line.startswith("!"), line
-            if line.startswith("+"):
-                part += line[1:]
-            elif line.startswith("="):
-                found.append(bytes.fromhex(part))
-                part = ""
+        found = values(self.lines)
         self.process.journal.clear()
         self.process.events.clear()
         return found, [int(word) for word in self.lines[-1][1:].split()]

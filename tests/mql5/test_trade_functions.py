@@ -19,32 +19,13 @@ from tests.mql5 import manifest
 from tests.mql5.broker_trade import TradeFaults
 from tests.mql5.host import EaProcess
 from tests.mql5.scenarios.expert import why_not
-from tests.mql5.trader import BUY, SELL, START_S, build, one, order, starting, value_of
+from tests.mql5.trader import BUY, LIMIT, SELL, START_S, one, order, value_of
 from tests.support.exchange_bench import START_MSC, ExchangeBench
 
 pytestmark = [pytest.mark.skipif(bool(why_not()), reason=why_not()), pytest.mark.timeout(600)]
 
 NETTING = AccountMarginMode.RETAIL_NETTING
-LIMIT = "action=5 symbol=EURUSD volume=0.5 type=2 price=1.05 filling=2"
 ALL = ~Permission(0)
-
-
-@pytest.fixture(scope="session")
-def program():
-    return build()
-
-
-@pytest.fixture
-def start(program, tmp_path):
-    yield from starting(program, tmp_path)
-
-
-@pytest.fixture
-def quiet(start):
-    """
-    Start the program without its lines on transactions.
-    """
-    return lambda *bench, **given: start(*bench, InpTradeQuiet=True, **given)
 
 
 def printed(record, *names):
@@ -294,10 +275,10 @@ def test_margin_and_profit_are_calculated(quiet):
     )
 
 
-def test_without_an_exchange_no_program_trades(program, tmp_path):
+def test_without_an_exchange_no_program_trades(trader, tmp_path):
     market = Market([dataclasses.replace(spec_for("EURUSD"), select=True)])
     account = Account(login=1, server="Demo")
-    with EaProcess(program, market=market, account=account, clock="virtual", folder=tmp_path) as ea:
+    with EaProcess(trader, market=market, account=account, clock="virtual", folder=tmp_path) as ea:
         assert one(ea, f"send {BUY}").startswith("sent false error 4752 retcode 10027 ")
         assert one(ea, f"async {BUY}").startswith("sent false error 4752 retcode 10027 ")
         assert one(ea, f"check {BUY}").startswith("check false error 4752 retcode 10027 ")
@@ -307,9 +288,9 @@ def test_without_an_exchange_no_program_trades(program, tmp_path):
         assert "select false error 4753" == one(ea, "select symbol=EURUSD")
 
 
-def test_an_exchange_or_a_market_is_needed(program):
+def test_an_exchange_or_a_market_is_needed(trader):
     with pytest.raises(ValueError, match="an exchange"):
-        EaProcess(program)
+        EaProcess(trader)
 
 
 # --- positions and open orders ---------------------------------------------------------------

@@ -15,31 +15,13 @@ import pytest
 
 from tests.mql5.host import ExitCode
 from tests.mql5.scenarios.expert import why_not
-from tests.mql5.trader import BUY, START_S, build, one, order, starting
+from tests.mql5.trader import BUY, START_S, one, order
 from tests.support.exchange_bench import ExchangeBench
 
 pytestmark = [pytest.mark.skipif(bool(why_not()), reason=why_not()), pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).resolve().parents[2]
 ONE_ORDER = Path(__file__).with_name("programs") / "one_order.mq5"
-
-
-@pytest.fixture(scope="session")
-def program():
-    return build()
-
-
-@pytest.fixture
-def start(program, tmp_path):
-    yield from starting(program, tmp_path)
-
-
-@pytest.fixture
-def quiet(start):
-    """
-    Start the program without its lines on transactions.
-    """
-    return lambda *bench, **given: start(*bench, InpTradeQuiet=True, **given)
 
 
 # --- lives ------------------------------------------------------------------------------------------

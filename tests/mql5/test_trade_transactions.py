@@ -10,32 +10,13 @@ from bridge.model.trade import TradeRequest
 from bridge.wire.spec import Permission
 from tests.mql5.broker_trade import TradeFaults
 from tests.mql5.scenarios.expert import why_not
-from tests.mql5.trader import BUY, START_S, build, one, order, starting
+from tests.mql5.trader import BUY, LIMIT, START_S, one, order
 from tests.support.exchange_bench import START_MSC, ExchangeBench
 
 pytestmark = [pytest.mark.skipif(bool(why_not()), reason=why_not()), pytest.mark.timeout(600)]
 
 NETTING = AccountMarginMode.RETAIL_NETTING
-LIMIT = "action=5 symbol=EURUSD volume=0.5 type=2 price=1.05 filling=2"
 ALL = ~Permission(0)
-
-
-@pytest.fixture(scope="session")
-def program():
-    return build()
-
-
-@pytest.fixture
-def start(program, tmp_path):
-    yield from starting(program, tmp_path)
-
-
-@pytest.fixture
-def quiet(start):
-    """
-    Start the program without its lines on transactions.
-    """
-    return lambda *bench, **given: start(*bench, InpTradeQuiet=True, **given)
 
 
 def kinds(ea):

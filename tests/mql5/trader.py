@@ -11,11 +11,23 @@ from tests.mql5 import building
 from tests.mql5.host import EaProcess
 from tests.support.exchange_bench import START_MSC, ExchangeBench
 
-__all__ = ["BUY", "SELL", "START_S", "Trader", "build", "one", "order", "starting", "value_of"]
+__all__ = [
+    "BUY",
+    "LIMIT",
+    "SELL",
+    "START_S",
+    "Trader",
+    "build",
+    "one",
+    "order",
+    "starting",
+    "value_of",
+]
 
 START_S = START_MSC // 1000
 BUY = "action=1 symbol=EURUSD volume=0.5 type=0"
 SELL = "action=1 symbol=EURUSD volume=0.5 type=1"
+LIMIT = "action=5 symbol=EURUSD volume=0.5 type=2 price=1.05 filling=2"
 _SOURCE = Path(__file__).with_name("programs") / "Trader.mq5"
 
 #: ``begin(bench=None, clock="virtual", options=None, folder="", **inputs)``
