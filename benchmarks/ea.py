@@ -3,9 +3,10 @@
 The EA is the real source, translated and compiled with -O2; the terminal around it has the
 documented floor of the timer. A tick counts from the moment in which it is in the market
 (and NewTick was told, if it is of the chart's symbol) to its arrival at a socket that
-does nothing but wait for it. An order counts from NEW on the socket to RESULT on it; the ledger is on
-this disk, with two commits. ``ea_command_own_ms`` is less what the stand-in for terminal and broker
-took for its answers, each a message between two processes where MetaTrader looks into its memory.
+does nothing but wait for it. An order counts from NEW on the socket to RESULT on it; relay and terminal
+are processes, as in life; the ledger is on this disk, with two commits. ``ea_command_own_ms`` is less
+what the stand-in for terminal and broker took for its answers, each a message between two processes
+where MetaTrader looks into its memory.
 
 The last line of the output is one JSON document, as that of ``python -m benchmarks``.
 """
@@ -13,6 +14,8 @@ The last line of the output is one JSON document, as that of ``python -m benchma
 from __future__ import annotations
 
 import argparse
+import gc
+import multiprocessing
 import operator
 import random
 import struct
@@ -22,6 +25,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -55,6 +59,8 @@ _BURST: Final = 50_000
 _LOGIN: Final = 1001
 _WARM: Final = 10
 _SPAN: Final = struct.Struct("<qq")
+_SYMBOL: Final = "EURUSD"
+_SWITCH_S: Final = 0.0002
 
 
 class Bench:
@@ -170,61 +176,75 @@ class Bench:
             return arrived
 
 
+def live(program: Path, folder: Path, port: int, host: Connection) -> None:
+    """
+    Be an account with an EA that trades, until something is said or the host is gone.
+    """
+    _wait_for_nothing()
+    now_msc = time.time_ns() // 1_000_000
+    market = Market([replace(spec, select=True) for spec in default_symbols()[:1]])
+    market.history.append(_SYMBOL, MqlTick(now_msc, 1.1, 1.1001))
+    expert = EaProcess(
+        program,
+        exchange=Exchange(
+            market,
+            account=AccountRecord(
+                login=_LOGIN,
+                currency="USD",
+                balance=1e9,
+                margin_mode=int(AccountMarginMode.RETAIL_NETTING),
+            ),
+            server_clock_offset_us=now_msc * 1000,
+        ),
+        inputs={"InpAlias": "bench", "InpKey": _KEY.hex(), "InpRelayPort": port},
+        folder=folder,
+        symbol=_SYMBOL,
+        # A terminal knows the server's time by its own clock, and has the rules in its memory.
+        options={"asks_log": _asks_of(folder), "server_time": "own", "server_offset_s": 0},
+        steady=True,
+    )
+    with expert:
+        host.poll(None)
+
+
 class OrderBench:
     """
     An EA that trades, and a relay that waits for one RESULT after the other. A context manager.
     """
 
     def __init__(self, program: Path, folder: Path) -> None:
-        now_msc = time.time_ns() // 1_000_000
-        market = Market([replace(spec, select=True) for spec in default_symbols()[:1]])
-        self._symbol = next(iter(market.specs))
-        market.history.append(self._symbol, MqlTick(now_msc, 1.1, 1.1001))
-        self._asks = folder.with_suffix(".asks")
+        self._asks = _asks_of(folder)
         self.relay = ScriptedRelay(_KEY)
         self.relay.capabilities |= Capability.TRADE | Capability.EVENTS
-        self._ea = EaProcess(
-            program,
-            exchange=Exchange(
-                market,
-                account=AccountRecord(
-                    login=_LOGIN,
-                    currency="USD",
-                    balance=1e9,
-                    margin_mode=int(AccountMarginMode.RETAIL_NETTING),
-                ),
-                server_clock_offset_us=now_msc * 1000,
-            ),
-            inputs={"InpAlias": "bench", "InpKey": _KEY.hex(), "InpRelayPort": self.relay.port},
-            folder=folder,
-            symbol=self._symbol,
-            options={"asks_log": self._asks},
-            # A terminal has all this in its memory.
-            steady=True,
+        spawn = multiprocessing.get_context("spawn")
+        self._end, theirs = spawn.Pipe()
+        self._terminal = spawn.Process(
+            target=live, args=(program, folder, self.relay.port, theirs), daemon=True
         )
         self._sent = 0
 
     def __enter__(self) -> Self:
-        self._ea.start()
+        self._terminal.start()
         self.relay.log_on()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._ea.close()
+        self._end.send("end")
+        self._terminal.join()
         self.relay.__exit__()
 
     def latency(self) -> tuple[int, int]:
         """
-        Send an order, and a close of it every second time; return when, and when the answer came,
-        in ns.
+        Send an order, and a close of it every second time; return when it went to the socket, and
+        when the answer came from it, in ns.
         """
         session = self.relay.session
         if session is None or session.hello is None:
-            raise RuntimeError(f"the terminal is not there: {self._ea.crash}")
+            raise RuntimeError(f"the terminal is not there: {self.relay.ends}")
         self._sent += 1
         name = f"bench/{self._sent}"
         fields: dict[str, Any] = dict.fromkeys(OrderRequest._fields)
-        fields |= {"action": 1, "symbol": self._symbol, "volume": 0.01, "type": self._sent % 2}
+        fields |= {"action": 1, "symbol": _SYMBOL, "volume": 0.01, "type": self._sent % 2}
         order = New(
             command_id=name,
             tag=order_tag(name),
@@ -236,10 +256,11 @@ class OrderBench:
             flags=0,
             request=OrderRequest(**fields),
         )
-        begun = time.perf_counter_ns()
         self.relay.send(order)
-        result = self.relay.expect(Result)
-        ended = time.perf_counter_ns()
+        begun = self.relay.sent_ns
+        # An earlier one's may come once more, when a look was before its transaction.
+        result = self.relay.expect(Result, lambda one: one.command_id == name)
+        ended = self.relay.received_ns
         self.relay.events.clear()
         if result.outcome != OrderOutcome.DONE:
             raise RuntimeError(f"an order was not done: {result}")
@@ -254,6 +275,16 @@ class OrderBench:
             sum(max(0, min(end, until) - max(start, since)) for start, until in asks) / 1e6
             for since, end in spans
         ]
+
+
+def _wait_for_nothing() -> None:
+    # Neither for the GIL nor for the garbage collector's look at everything: that is not measured.
+    sys.setswitchinterval(_SWITCH_S)
+    gc.freeze()
+
+
+def _asks_of(folder: Path) -> Path:
+    return folder.with_suffix(".asks")
 
 
 def latencies(bench: Bench, symbols: Sequence[str], count: int, rng: random.Random) -> list[float]:
@@ -286,7 +317,7 @@ def run(samples: int, folder: Path) -> list[Row]:
         for _ in range(_WARM):
             orders.latency()
         spans = []
-        for _ in range(samples):
+        for _ in range(2 * samples):
             time.sleep(rng.uniform(*_PAUSE_S))
             spans.append(orders.latency())
         whole = [(ended - begun) / 1e6 for begun, ended in spans]
@@ -323,8 +354,7 @@ def main() -> int:
         print(problem, file=sys.stderr)
         return 2
     load, begun = OtherLoad(), time.monotonic()
-    # Who waits for the GIL is not to be measured.
-    sys.setswitchinterval(0.0002)
+    _wait_for_nothing()
     with tempfile.TemporaryDirectory(prefix="bridge-bench-ea-") as folder:
         rows = run(options.samples, Path(folder))
     others = load.share()

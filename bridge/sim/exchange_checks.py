@@ -12,7 +12,6 @@ second close opens the reverse.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import TYPE_CHECKING, Final
 
@@ -30,8 +29,9 @@ from bridge.model.enums import (
     TradeRequestActions,
     TradeRetcode,
 )
-from bridge.sim.exchange_books import is_buy_order
-from bridge.sim.exchange_fills import account_state, close_by, fill, scratch
+from bridge.model.trade import replace
+from bridge.sim.exchange_books import Draft, is_buy_order
+from bridge.sim.exchange_fills import account_state, close_by, fill
 
 if TYPE_CHECKING:
     from bridge.model.symbol import SymbolSpec
@@ -40,7 +40,15 @@ if TYPE_CHECKING:
     from bridge.sim.exchange_books import Books
     from bridge.sim.exchange_rules import BrokerRules
 
-__all__ = ["can_pay", "closes", "outlook", "points_between", "refusal", "target_position"]
+__all__ = [
+    "can_pay",
+    "closes",
+    "foreseen",
+    "outlook",
+    "points_between",
+    "refusal",
+    "target_position",
+]
 
 #: How far a price may be from its step, in steps: the error of its binary form, and no more.
 _STEP_TOLERANCE: Final = 1e-6
@@ -116,7 +124,7 @@ def outlook(
     """
     Return the account as it would be after a request that nothing is against.
     """
-    copy = scratch(books)
+    copy = Draft(books)
     action = request.action
     # Only a deal has to name its symbol.
     tick = books.tick(request.symbol) if action == TradeRequestActions.DEAL else None
@@ -130,7 +138,7 @@ def outlook(
     elif action == TradeRequestActions.REMOVE:
         copy.orders.pop(request.order, None)
     elif action == TradeRequestActions.CLOSE_BY:
-        named = dataclasses.replace(request, symbol=books.positions[request.position].symbol)
+        named = replace(request, symbol=books.positions[request.position].symbol)
         order = copy.new_order(named, comment="", time_msc=time_msc, reason=0, price=0.0)
         close_by(copy, rules, order, time_msc)
         del copy.orders[order.ticket]
@@ -139,7 +147,7 @@ def outlook(
         rules,
         positions=copy.positions.values(),
         orders=copy.orders.values(),
-        balance=copy.account.balance,
+        balance=copy.balance,
     )
 
 
@@ -147,15 +155,31 @@ def can_pay(books: Books, rules: BrokerRules, request: TradeRequest, time_msc: i
     """
     Tell whether the account has the margin for a request; what needs no more is always paid.
     """
-    before = account_state(
-        books,
-        rules,
-        positions=books.positions.values(),
-        orders=books.orders.values(),
-        balance=books.account.balance,
-    )
+    if foreseen(books, rules, request) is not None:
+        return True
     after = outlook(books, rules, request, time_msc)
-    return after.margin <= before.margin or after.margin_free >= 0
+    if after.margin_free < 0:
+        before = account_state(
+            books,
+            rules,
+            positions=books.positions.values(),
+            orders=books.orders.values(),
+            balance=books.account.balance,
+        )
+        if after.margin > before.margin:
+            return False
+    books.foreseen = (request, rules, after)
+    return True
+
+
+def foreseen(books: Books, rules: BrokerRules, request: TradeRequest) -> AccountRecord | None:
+    """
+    Return ``outlook`` as it was found when this request was last looked at, while it holds.
+    """
+    if books.foreseen is None or books.outbox:
+        return None
+    same, by_rules, after = books.foreseen
+    return after if by_rules is rules and same == request else None
 
 
 def points_between(spec: SymbolSpec, higher: float, lower: float) -> int:

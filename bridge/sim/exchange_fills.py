@@ -12,7 +12,6 @@ the identifier.
 
 from __future__ import annotations
 
-import dataclasses
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
@@ -25,7 +24,14 @@ from bridge.model.enums import (
     PositionType,
     TradeRequestActions,
 )
-from bridge.model.trade import AccountRecord, DealRecord, OrderRecord, PositionRecord, TradeRequest
+from bridge.model.trade import (
+    AccountRecord,
+    DealRecord,
+    OrderRecord,
+    PositionRecord,
+    TradeRequest,
+    replace,
+)
 from bridge.sim.exchange_books import Books, is_buy_order
 from bridge.sim.margin import Exposure, base_margin, hedging_margin, netting_margin
 
@@ -41,7 +47,6 @@ __all__ = [
     "close_position",
     "fill",
     "margin_of",
-    "scratch",
 ]
 
 _STOPS: Final = frozenset(
@@ -79,12 +84,15 @@ def fill(
         deal = _take(books, rules, order, position, volume, price, time_msc)
     left = order.volume_current - volume
     state = OrderState.FILLED if left < _NOTHING else OrderState.PARTIAL
-    changed = dataclasses.replace(
-        order, volume_current=max(left, 0.0), state=int(state), position_id=deal.position_id
+    changed = replace(
+        order,
+        volume_current=0.0 if left < _NOTHING else left,
+        state=int(state),
+        position_id=deal.position_id,
     )
     if left < _NOTHING:
         # It ends next, and nobody sees it between.
-        books.orders[order.ticket] = dataclasses.replace(changed, volume_current=0.0)
+        books.orders[order.ticket] = changed
     else:
         books.update_order(changed, time_msc)
     return deal
@@ -125,9 +133,7 @@ def close_by(
             )
         )
         _reduce(books, one, volume, swap, time_msc)
-    books.orders[order.ticket] = dataclasses.replace(
-        order, volume_current=0.0, state=int(OrderState.FILLED)
-    )
+    books.orders[order.ticket] = replace(order, volume_current=0.0, state=int(OrderState.FILLED))
     return deals[0], deals[1]
 
 
@@ -158,18 +164,6 @@ def close_position(
     books.end_order(books.orders[order.ticket], OrderState.FILLED, time_msc)
 
 
-def scratch(books: Books) -> Books:
-    """
-    Return a copy of the books without history, to see what a deal would do.
-    """
-    copy = Books(books.market, books.account)
-    copy.orders = dict(books.orders)
-    copy.positions = dict(books.positions)
-    copy.margin_rates = dict(books.margin_rates)
-    copy.next_order, copy.next_deal = books.next_order, books.next_deal
-    return copy
-
-
 def account_state(
     books: Books,
     rules: BrokerRules,
@@ -190,7 +184,7 @@ def account_state(
     profit = books.money(floating + sum(one.swap for one in held))
     margin = books.money(_margin(books, rules, held, orders))
     equity = books.money(balance + books.account.credit + profit)
-    return dataclasses.replace(
+    return replace(
         books.account,
         balance=balance,
         profit=profit,
@@ -343,9 +337,7 @@ def _add(
     before = books.margin_rates.get(position.ticket, rate)
     books.margin_rates[position.ticket] = (before * position.volume + rate * volume) / together
     books.put_position(
-        dataclasses.replace(
-            position, volume=together, price_open=average, sl=order.sl, tp=order.tp
-        ),
+        replace(position, volume=together, price_open=average, sl=order.sl, tp=order.tp),
         time_msc,
     )
     return deal
@@ -397,7 +389,7 @@ def _reduce(
         books.drop_position(position.ticket)
     else:
         swap_left = books.money(position.swap - swap)
-        books.put_position(dataclasses.replace(position, volume=left, swap=swap_left), time_msc)
+        books.put_position(replace(position, volume=left, swap=swap_left), time_msc)
 
 
 def _deal(

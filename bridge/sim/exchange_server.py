@@ -27,10 +27,10 @@ from bridge.model.enums import (
     TradeRequestActions,
     TradeRetcode,
 )
-from bridge.model.trade import OrderRecord, TradeRequest, TradeResult
-from bridge.sim.exchange_books import Books, is_buy_order
+from bridge.model.trade import OrderRecord, TradeRequest, TradeResult, replace
+from bridge.sim.exchange_books import Books, Draft, is_buy_order
 from bridge.sim.exchange_checks import can_pay, refusal, target_position
-from bridge.sim.exchange_fills import close_by, close_position, fill, scratch
+from bridge.sim.exchange_fills import close_by, close_position, fill
 from bridge.sim.exchange_records import Processed
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class TradeServer:
         if request.symbol:
             return request
         about = self.books.orders.get(request.order) or self.books.positions.get(request.position)
-        return request if about is None else dataclasses.replace(request, symbol=about.symbol)
+        return request if about is None else replace(request, symbol=about.symbol)
 
     def _may_requote(self, request: TradeRequest) -> bool:
         if request.action != TradeRequestActions.DEAL:
@@ -227,7 +227,7 @@ class TradeServer:
 
     def _pending(self, request: TradeRequest, rules: BrokerRules, time_msc: int) -> TradeResult:
         if request.type_time in {OrderTypeTime.GTC, OrderTypeTime.DAY}:
-            request = dataclasses.replace(request, expiration=0)
+            request = replace(request, expiration=0)
         tick = self._tick(request.symbol)
         if (
             request.type_filling == OrderTypeFilling.BOC
@@ -237,7 +237,7 @@ class TradeServer:
             # Book or cancel: it would take liquidity at once.
             return self._answer(request, TradeRetcode.REJECT)
         order = self.books.new_order(
-            dataclasses.replace(request, position=0, position_by=0),
+            replace(request, position=0, position_by=0),
             comment=rules.rewritten(request.comment),
             time_msc=time_msc,
             reason=OrderReason.EXPERT,
@@ -251,12 +251,12 @@ class TradeServer:
         position = target_position(self.books, request)
         if position is None:
             return self._answer(request, TradeRetcode.POSITION_CLOSED)
-        changed = dataclasses.replace(position, sl=request.sl, tp=request.tp)
+        changed = replace(position, sl=request.sl, tp=request.tp)
         self.books.put_position(changed, time_msc, by_deal=False)
         return self._answer(request, TradeRetcode.DONE)
 
     def _modify(self, request: TradeRequest, time_msc: int) -> TradeResult:
-        order = dataclasses.replace(
+        order = replace(
             self.books.orders[request.order],
             price_open=request.price,
             price_stoplimit=request.stoplimit,
@@ -272,7 +272,7 @@ class TradeServer:
         first = self.books.positions[request.position]
         second = self.books.positions[request.position_by]
         volume = min(first.volume, second.volume)
-        closing = dataclasses.replace(
+        closing = replace(
             request, symbol=first.symbol, volume=volume, type=OrderType.CLOSE_BY, sl=0.0, tp=0.0
         )
         order = self.books.new_order(
@@ -424,7 +424,7 @@ class TradeServer:
             if not reached:
                 return
             order = self.books.update_order(
-                dataclasses.replace(
+                replace(
                     order,
                     type=int(_TRIGGERED[kind]),
                     price_open=order.price_stoplimit,
@@ -465,7 +465,7 @@ class TradeServer:
             type=OrderType.BUY if is_buy else OrderType.SELL,
         )
         # It is a position or an order, not both.
-        copy = scratch(self.books)
+        copy = Draft(self.books)
         del copy.orders[order.ticket]
         return can_pay(copy, rules, as_market, time_msc)
 

@@ -9,7 +9,6 @@ then the position that loses most is closed, one after the other, until the leve
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Final
 
 from bridge.model.enums import (
@@ -21,6 +20,7 @@ from bridge.model.enums import (
     PositionType,
     SymbolSwapMode,
 )
+from bridge.model.trade import replace
 from bridge.sim.exchange_fills import account_state, close_position
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class Upkeep:
                 if swap:
                     charged = self.books.money(position.swap + swap)
                     self.books.put_position(
-                        dataclasses.replace(position, swap=charged), time_msc, by_deal=False
+                        replace(position, swap=charged), time_msc, by_deal=False
                     )
 
     def _swap(self, position: PositionRecord, day: int) -> float:

@@ -44,11 +44,15 @@ class Timeline(dict[int, _R]):
         super().__init__(records)
         self._time_of = time_of
         self._places = sorted((time_of(one), ticket) for ticket, one in self.items())
+        self._in_order = [self[ticket] for _, ticket in self._places]
 
     def __setitem__(self, ticket: int, record: _R) -> None:
         self._leave(ticket)
         super().__setitem__(ticket, record)
-        bisect.insort(self._places, (self._time_of(record), ticket))
+        place = (self._time_of(record), ticket)
+        at = bisect.bisect_left(self._places, place)
+        self._places.insert(at, place)
+        self._in_order.insert(at, record)
 
     def __delitem__(self, ticket: int) -> None:
         self._leave(ticket)
@@ -60,13 +64,14 @@ class Timeline(dict[int, _R]):
         """
         begin = bisect.bisect_left(self._places, (first_msc, 0))
         end = bisect.bisect_left(self._places, (last_msc + 1, 0))
-        return [self[ticket] for _, ticket in self._places[begin:end]]
+        return self._in_order[begin:end]
 
     def _leave(self, ticket: int) -> None:
         record = self.get(ticket)
         if record is not None:
             place = (self._time_of(record), ticket)
-            del self._places[bisect.bisect_left(self._places, place)]
+            at = bisect.bisect_left(self._places, place)
+            del self._places[at], self._in_order[at]
 
 
 class View:

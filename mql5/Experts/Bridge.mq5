@@ -31,7 +31,7 @@ input group          "When the relay is gone for long"
 input int            InpDeadManS     = 0;                      // Seconds without a relay before that; 0: never
 input ENUM_DEAD_MAN_ACTION InpDeadManAction = DEAD_MAN_NOTHING; // What is done then
 input group          "How this program works"
-input int            InpPumpMs    = 10;                        // Wait in one event for more, at most (ms)
+input int            InpPumpMs    = 14;                        // Wait in one event for more, at most (ms)
 input int            InpTimerMs   = 10;                        // Time between two looks for ticks (ms)
 input bool           InpSendAsync = false;                     // Send orders without waiting, so that ticks go on
 input ENUM_LOG_LEVEL InpLogLevel  = LOG_LEVEL_INFO;            // What is written to the Experts tab

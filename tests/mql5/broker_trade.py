@@ -30,6 +30,12 @@ __all__ = ["Answer", "TradeFaults", "TradeFunctions", "pack_transaction"]
 
 _U64: Final = 2**64 - 1
 _U32: Final = 2**32 - 1
+#: The answer to a request: its number, and how long the call blocks. Number 0: it did not, and
+#: what came back is behind that.
+_SENT: Final = struct.Struct("<Iq")
+_RETURNED: Final = _SENT.pack(0, 0)
+#: So many positions are told with their number.
+_FEW: Final = 4
 _KINDS: Final = ("INTEGER", "DOUBLE", "STRING")
 _DONE: Final = frozenset({TradeRetcode.PLACED, TradeRetcode.DONE, TradeRetcode.DONE_PARTIAL})
 #: What the terminal refuses by itself, by the flag that is missing; the first one counts.
@@ -44,12 +50,14 @@ _REFUSED: Final = (
 
 class Answer(NamedTuple):
     """
-    ``error`` is _LastError (0 for none), ``blocked_ms`` how long MQL5 would have waited.
+    ``error`` is _LastError (0 for none), ``blocked_ms`` how long MQL5 would have waited, ``next``
+    what a program asks next, and the answers.
     """
 
     payload: bytes = b""
     error: int = 0
     blocked_ms: int = 0
+    next: tuple[tuple[bytes, bytes], ...] = ()
 
 
 @dataclasses.dataclass(slots=True)
@@ -128,11 +136,11 @@ class TradeFunctions:
             Call.ORDER_RETURNED: self._order_returned,
             Call.CALC_MARGIN: self._calc_margin,
             Call.CALC_PROFIT: self._calc_profit,
-            Call.POSITIONS_TOTAL: lambda _: _count(self._positions()),
+            Call.POSITIONS_TOTAL: self._positions_total,
             Call.POSITION_AT: self._position_at,
             Call.POSITION_OF_SYMBOL: self._position_of_symbol,
             Call.POSITION_OF_TICKET: self._position_of_ticket,
-            Call.ORDERS_TOTAL: lambda _: _count(self._orders()),
+            Call.ORDERS_TOTAL: self._orders_total,
             Call.ORDER_AT: self._order_at,
             Call.ORDER_OF_TICKET: self._order_of_ticket,
             Call.HISTORY_OF_TIME: self._history_of_time,
@@ -227,14 +235,20 @@ class TradeFunctions:
 
     def _order_send(self, fields: Reader) -> Answer:
         sent = self._send(fields)
-        self._serial = (self._serial + 1) & _U32
+        blocks_us = max(0, sent.at_us - self._now_us())
+        if not blocks_us:
+            returned = self._returned(sent)
+            return returned._replace(payload=_RETURNED + returned.payload)
+        self._serial = self._serial % _U32 + 1
         self._sent[self._serial] = sent
-        return Answer(struct.pack("<Iq", self._serial, max(0, sent.at_us - self._now_us())))
+        return Answer(_SENT.pack(self._serial, blocks_us))
 
     def _order_returned(self, fields: Reader) -> Answer:
         self.look_again()
         (serial,) = fields.unpack("I")
-        sent = self._sent.pop(serial)
+        return self._returned(self._sent.pop(serial))
+
+    def _returned(self, sent: Sent) -> Answer:
         if not sent.known and self.exchange is not None:
             self.exchange.advance(max(self._now_us(), sent.at_us))
         result = sent.result
@@ -323,6 +337,23 @@ class TradeFunctions:
         if self.keeps_lists:
             self._lists[what] = records
         return records
+
+    def _positions_total(self, _: Reader) -> Answer:
+        calls = Call.POSITION_AT, Call.POSITION_OF_TICKET
+        return self._total(self._positions(), self._position, *calls)
+
+    def _orders_total(self, _: Reader) -> Answer:
+        return self._total(self._orders(), self._order, Call.ORDER_AT, Call.ORDER_OF_TICKET)
+
+    def _total(self, records: list[Any], layout: _Layout, at: Call, of_ticket: Call) -> Answer:
+        # A program that asks how many there are looks at each of them.
+        told = []
+        if len(records) <= _FEW and not self.faults.shuffles:
+            for index, record in enumerate(records):
+                body = layout.write(record)
+                told.append((struct.pack("<Bi", at, index), body))
+                told.append((struct.pack("<BQ", of_ticket, record.ticket), body))
+        return Answer(struct.pack("<i", len(records)), next=tuple(told))
 
     def _position_at(self, fields: Reader) -> Answer:
         (index,) = fields.unpack("i")
@@ -453,7 +484,12 @@ class _Layout:
         """
         Return a list of the history.
         """
-        return struct.pack("<I", len(records)) + b"".join(map(self.entry, records))
+        nothing = (None, b"")
+        entries = []
+        for record in records:
+            given, again = self.given.get(record.ticket, nothing)
+            entries.append(again if given is record else self.entry(record))
+        return struct.pack("<I", len(records)) + b"".join(entries)
 
     def at(self, records: list[Any], index: int, not_found: int) -> Answer:
         """
@@ -530,10 +566,6 @@ def _error_of(retcode: int, *, ok: Iterable[int]) -> int:
 
 def _words(retcode: TradeRetcode | None) -> str:
     return "" if retcode is None else retcode.name.replace("_", " ").capitalize()
-
-
-def _count(records: list[Any]) -> Answer:
-    return Answer(struct.pack("<i", len(records)))
 
 
 def _all_positive(*values: float) -> bool:

@@ -37,7 +37,7 @@ from bridge.sim.market import Market
 from bridge.sim.terminal import Account
 from bridge.wire.spec import Permission
 from tests.mql5.broker import Answer, Broker, account_of
-from tests.mql5.link import Call, EventKind, Link, LinkEnded, Reader, Why, Writer
+from tests.mql5.link import EventKind, Link, LinkEnded, Reader, Why, Writer
 from tests.mql5.power import lose_power
 from tests.mql5.steady import holds
 
@@ -47,10 +47,8 @@ __all__ = ["NEVER_US", "EaProcess", "ExitCode", "Line", "Peer", "ProgramFailed"]
 WITHIN_S: Final = 30.0
 NEVER_US: Final = 2**63 - 1
 _LOOK_AGAIN_S: Final = 0.01
-_SOON_S: Final = 0.0005
+_SOON_US: Final = 500
 _LINES_MAX: Final = 200_000
-#: After them the exchange has something to do.
-_SENDS: Final = frozenset({Call.ORDER_SEND, Call.ORDER_SEND_ASYNC})
 #: What the runtime's virtual clocks show at their start.
 _UTC_MS: Final = 1_704_153_600_000
 _UPTIME_MS: Final = 1_000_000_000
@@ -189,7 +187,7 @@ class EaProcess:
         self._link: Link
         self._thread: threading.Thread | None = None
         self._exchange_thread: threading.Thread | None = None
-        self._began_monotonic_us = 0
+        self._began_monotonic_us = self._looks_us = 0
 
     # --- its life --------------------------------------------------------------------------
 
@@ -246,10 +244,7 @@ class EaProcess:
         self._thread.start()
         if self.exchange is not None:
             self._exchange_thread = threading.Thread(
-                target=self._drive_exchange,
-                args=(self.exchange,),
-                name="mql5 exchange",
-                daemon=True,
+                target=self._drive_exchange, name="mql5 exchange", daemon=True
             )
             self._exchange_thread.start()
 
@@ -523,8 +518,8 @@ class EaProcess:
         # A peer had its turn at this very time: it is not asked again before the next one.
         later_us = self.now_us + 1
         times = [waits_us, *(max(peer.next_deadline(), later_us) for peer in self.peers)]
-        due_us = None if self.exchange is None else self.exchange.next_deadline()
-        if due_us is not None and due_us > self.now_us:
+        due_us = self._due_us()
+        if due_us > self.now_us:
             times.append(due_us)
         return min(times)
 
@@ -565,7 +560,8 @@ class EaProcess:
         return self._began_us + time.monotonic_ns() // 1000 - self._began_monotonic_us
 
     def _options_of_time(self) -> dict[str, str]:
-        told = {} if self.exchange is None else {"server_time": "asked"}
+        usual = "own" if self.exchange is None else "asked"
+        told = {"server_time": self._options.get("server_time", usual)}
         if self._virtual and self._began_us:
             for name, at_zero in (("start_utc_ms", _UTC_MS), ("start_uptime_ms", _UPTIME_MS)):
                 told[name] = str(int(self._options.get(name, at_zero)) + self._began_us // 1000)
@@ -573,9 +569,8 @@ class EaProcess:
 
     def _run_exchange(self) -> bool:
         # Returns whether the program was told something.
-        if self.exchange is None:
-            return False
-        self.broker.trade.advance()
+        if self.exchange is not None:
+            self.broker.trade.advance()
         return self._tell_transactions()
 
     def _tell_transactions(self) -> bool:
@@ -586,13 +581,18 @@ class EaProcess:
             self.trade()
         return bool(heard)
 
-    def _drive_exchange(self, exchange: Exchange) -> None:
+    def _drive_exchange(self) -> None:
         while self.exit_code is None:
             with self._changed:
                 self._run_exchange()
-                due_us = exchange.next_deadline()
-                left_s = 1.0 if due_us is None else (due_us - self._exchange_us()) / 1e6
-                self._changed.wait(min(max(left_s, _SOON_S), _LOOK_AGAIN_S))
+                now_us = self._exchange_us()
+                left_us = min(max(self._due_us() - now_us, _SOON_US), _LOOK_AGAIN_S * 1e6)
+                self._looks_us = now_us + int(left_us)
+                self._changed.wait(left_us / 1e6)
+
+    def _due_us(self) -> int:
+        due_us = None if self.exchange is None else self.exchange.next_deadline()
+        return NEVER_US if due_us is None else due_us
 
     def _connect_exchange(self, connected: bool) -> None:
         if self.exchange is not None:
@@ -611,15 +611,20 @@ class EaProcess:
     def _receive(self) -> None:
         kind, body = self._link.receive()
         if kind == "Q":
+            trades = body[0] in self.broker.trade.answers
             with self.lock:
                 answer = self.broker.answer(body)
-                told = body[0] in self.broker.trade.answers and self._tell_transactions()
+                if trades and self._virtual:
+                    self._tell_transactions()
             if not (answer.error or answer.blocked_ms or self.broker.trade.faults.shuffles):
                 answer = answer._replace(blocked_ms=holds(body, told=self._steady))
             self._answer(answer)
-            if told or body[0] in _SENDS:
+            if trades and not self._virtual:
+                # The program goes on meanwhile: it hears of them when this event is over.
                 with self._changed:
-                    self._changed.notify_all()
+                    self._tell_transactions()
+                    if self._due_us() < self._looks_us:
+                        self._changed.notify_all()
         elif kind == "W":
             _, until_us, why = Reader(body).unpack("qqB")
             until_us = min(NEVER_US, until_us + self._began_us)
@@ -646,7 +651,7 @@ class EaProcess:
     def _answer(self, answer: Answer) -> None:
         head = struct.pack("<iI", answer.error, answer.blocked_ms)
         with self._send_lock:
-            self._link.send("A", head + answer.payload)
+            self._link.send("A", head + answer.payload, answer.next)
 
     def _tell(self, kind: EventKind, fields: Writer) -> None:
         with self._send_lock:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 import socket
 import struct
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from bridge.model.tick import MqlTick
@@ -38,7 +39,8 @@ HOLDS_UNTIL_WAIT: Final = 0xFFFF_FFFE
 #: in the place of the size of a record of the history: the program has it
 GIVEN_BEFORE: Final = 0xFFFF_FFFF
 _HEAD: Final = struct.Struct("<IB")
-_RECEIVE_SIZE: Final = 1 << 18
+#: More, and each receive would ask the system for memory.
+_RECEIVE_SIZE: Final = 1 << 16
 
 
 class Call(enum.IntEnum):
@@ -201,12 +203,21 @@ class Link:
     def fileno(self) -> int:
         return self._socket.fileno()
 
-    def send(self, kind: str, body: bytes) -> None:
+    def send(self, kind: str, body: bytes, held: Iterable[tuple[bytes, bytes]] = ()) -> None:
         """
-        Send a frame; nothing when the program is gone: ``receive`` tells that.
+        Send a frame, behind answers to other questions that hold until the program waits;
+        nothing when the program is gone: ``receive`` tells that.
         """
+        frames = [
+            _HEAD.pack(len(question) + len(answer) + 5, ord("H"))
+            + len(question).to_bytes(4, "little")
+            + question
+            + answer
+            for question, answer in held
+        ]
+        frames.append(_HEAD.pack(len(body) + 1, ord(kind)) + body)
         try:
-            self._socket.sendall(_HEAD.pack(len(body) + 1, ord(kind)) + body)
+            self._socket.sendall(b"".join(frames))
         except OSError:
             return
 

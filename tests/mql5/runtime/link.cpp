@@ -102,6 +102,13 @@ Reader await_answer() {
             if (kind == 'A') {
                 return Reader(std::move(body));
             }
+            if (kind == 'H') {
+                Reader held(std::move(body));
+                const std::string question = held.text();
+                const std::size_t size = held.left();
+                held_until_wait[question].assign(held.take(size), size);
+                continue;
+            }
             take_event(Reader(std::move(body)));
         }
         receive(true);

@@ -5,6 +5,7 @@
 //                     'W' now, until, why        a wait of the virtual clock, answered by 'A'
 //                     'J' JSON text              what happened; no answer
 //   host -> program   'A' error, blocked ms, ... the answer to the one question that is open
+//                     'H' question, answer       before an 'A': holds until the program waits or acts
 //                     'E' event, fields          see terminal.cpp
 //
 // What must change together: this file and tests/mql5/link.py.

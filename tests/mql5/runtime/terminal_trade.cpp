@@ -169,7 +169,8 @@ void block(long long us) {
     }
 }
 
-// The host answers in two steps: how long the call blocks, and then what came back.
+// The host answers in two steps: how long the call blocks, and then what came back; in one when it
+// does not block.
 bool send(const MqlTradeRequest &request, MqlTradeResult &result) {
     failpoint("OrderSend.before");
     Writer question;
@@ -178,6 +179,11 @@ bool send(const MqlTradeRequest &request, MqlTradeResult &result) {
     failpoint("OrderSend.sent");
     const std::uint32_t number = sent.body.u32();
     block(sent.body.i64());
+    if (number == 0) {
+        failpoint("OrderSend.after");
+        read_result(sent.body, result);
+        return succeeded(sent);
+    }
     Answer returned = ask(Call::ORDER_RETURNED, Writer().u32(number));
     failpoint("OrderSend.after");
     read_result(returned.body, result);

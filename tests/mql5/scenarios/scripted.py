@@ -43,6 +43,8 @@ class ScriptedRelay:
         self.key = key
         self.path = path
         self.now_us = 0
+        #: when bytes last went to the socket and came from it, ns of ``time.perf_counter_ns``
+        self.sent_ns = self.received_ns = 0
         #: handed a session that waits for CHALLENGE or WELCOME; true: it was answered
         self.logon: Callable[[RelaySession, Any], bool] = lambda _session, _event: False
         #: nobody who connects is heard
@@ -245,6 +247,7 @@ class ScriptedRelay:
 
     def _send_what_fits(self, connection: socket.socket) -> None:
         # Never wait for it: on the virtual clock nobody would read meanwhile.
+        self.sent_ns = time.perf_counter_ns() if self._out else self.sent_ns
         with contextlib.suppress(OSError):
             while self._out:
                 sent = send_at_once(connection, self._out)
@@ -257,6 +260,7 @@ class ScriptedRelay:
             data = connection.recv(65_536)
         except OSError:
             data = b""
+        self.received_ns = time.perf_counter_ns()
         if data:
             self.session.receive_data(data, self.clock())
             return

@@ -9,7 +9,7 @@ import pytest
 from bridge.model.enums import OrderType, TradeRetcode
 from bridge.model.symbol import spec_for
 from bridge.model.tick import MqlTick
-from bridge.model.trade import AccountRecord
+from bridge.model.trade import AccountRecord, TradeRequest
 from bridge.sim.exchange import Exchange
 from bridge.sim.exchange_rules import MarginRatios
 from bridge.sim.market import Market
@@ -99,6 +99,41 @@ def test_what_lowers_the_margin_is_never_too_dear():
 
     assert TradeRetcode.NO_MONEY == bench.buy(0.01).retcode
     assert DONE == bench.sell(1.0).retcode
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [
+        lambda bench: bench.quote(1.4, 1.4001),
+        lambda bench: bench.buy(),
+        lambda bench: bench.exchange.deposit(-1_000.0),
+        lambda bench: bench.set(margin_ratios={"EURUSD": MarginRatios(buy=2.0)}),
+    ],
+    ids=["a price", "a deal", "a payment", "a rule"],
+)
+def test_what_could_be_paid_when_it_was_checked_may_be_too_dear_when_it_is_sent(happens):
+    bench = ExchangeBench(account={"balance": 1_200.0})
+    request = TradeRequest(action=1, symbol="EURUSD", volume=1.0, type_filling=1)
+    checked = bench.exchange.order_check(request, bench.exchange.now_us)
+    happens(bench)
+    sent = bench.exchange.order_send(request, bench.exchange.now_us)
+
+    assert (0, TradeRetcode.NO_MONEY) == (checked.retcode, sent.result.retcode)
+
+
+def test_what_would_be_is_told_of_every_request_that_is_checked():
+    """
+    Also of one that was found affordable just before another one.
+    """
+    bench = ExchangeBench()
+    margins = [
+        bench.exchange.order_check(
+            TradeRequest(action=1, symbol="EURUSD", volume=volume, type_filling=1), 0
+        ).margin
+        for volume in (1.0, 1.0, 2.0, 1.0)
+    ]
+
+    assert [1_100.1, 1_100.1, 2_200.2, 1_100.1] == margins
 
 
 def test_a_close_needs_no_margin():

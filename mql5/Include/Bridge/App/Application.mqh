@@ -177,7 +177,8 @@ void CApplication::Start(void)
 // Do what is due, then wait for more, at most pump_ms: what the relay says and new ticks should
 // not have to wait for the next event. With everything, streams without news are read too: at
 // each timer event, not while ticks come. Returns at once when the program is stopped, and while an
-// order is under way: its answer is another event, which cannot come in between.
+// order is under way: its answer is another event, which cannot come in between. A timer event that
+// is due while this runs is never told, so the wait has to end before: Windows' timer has 15.6 ms.
 void CApplication::Poll(const bool everything)
   {
    if(m_stopped)

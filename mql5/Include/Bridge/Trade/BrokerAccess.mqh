@@ -57,7 +57,7 @@ public:
    //--- the history: HistorySelect may block when it reaches further back than before
    bool              LoadHistory(void);
    bool              HistoryOrders(const long from_msc,const long to_msc,SOrderRecord &found[]);
-   bool              HistoryDeals(const long from_msc,const long to_msc,SDealRecord &found[]);
+   bool              HistoryDeals(const long from_msc,const long to_msc,SDealRecord &found[],const ulong order=0);
    bool              HistoryOrder(const ulong ticket,SOrderRecord &found);
    bool              HistoryDeal(const ulong ticket,SDealRecord &found);
 
@@ -376,8 +376,8 @@ bool CBroker::HistoryOrders(const long from_msc,const long to_msc,SOrderRecord &
    return(Finish(!m_failed,GetLastError()));
   }
 
-// The deals of a time.
-bool CBroker::HistoryDeals(const long from_msc,const long to_msc,SDealRecord &found[])
+// The deals of a time; with an order, of that order alone.
+bool CBroker::HistoryDeals(const long from_msc,const long to_msc,SDealRecord &found[],const ulong order)
   {
    ArrayFree(found);
    ResetLastError();
@@ -395,6 +395,8 @@ bool CBroker::HistoryDeals(const long from_msc,const long to_msc,SDealRecord &fo
          m_failed=true;
          break;
         }
+      if(order!=0 && (ulong)DealInteger(ticket,DEAL_ORDER)!=order)
+         continue;
       const long time_msc=DealInteger(ticket,DEAL_TIME_MSC);
       if(m_failed || time_msc<from_msc || time_msc>to_msc)
          continue;

@@ -136,23 +136,12 @@ void CEvidenceFinder::Search(const SCase &sought,SFinding &finding)
 
 bool CEvidenceFinder::DealsOf(const ulong order,const long from_msc,SDealRecord &found[])
   {
-   int count=0;
    if(order==0)
      {
       ArrayFree(found);
       return(true);
      }
-   if(!m_broker.HistoryDeals(from_msc-TRACES_NARROW_MSC,TRACES_END_OF_TIME,found))
-      return(false);
-   for(int i=0; i<ArraySize(found); i++)
-     {
-      if(found[i].order!=order)
-         continue;
-      if(i!=count)
-         found[count]=found[i];
-      count++;
-     }
-   return(ArrayResize(found,count)==count);
+   return(m_broker.HistoryDeals(from_msc-TRACES_NARROW_MSC,TRACES_END_OF_TIME,found,order));
   }
 
 //+------------------------------------------------------------------+
