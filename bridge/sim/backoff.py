@@ -14,6 +14,8 @@ __all__ = ["BackOff"]
 
 _FIRST_MS: Final = 100
 _MAX_MS: Final = 1_000
+#: The same after a session that was open: who was let in is wanted back before a second is over.
+_OPEN_MAX_MS: Final = 400
 _JITTER: Final = 0.2
 #: A session that stayed up so long begins the back-off anew.
 _STABLE_US: Final = 1_000_000
@@ -28,8 +30,8 @@ _RETRY_AFTER_MAX_MS: Final = 60_000
 
 class BackOff:
     """
-    Delays that double from 100 ms to 1 s, each up to a fifth shorter or longer, so that
-    terminals that lost the same relay do not come back at once.
+    Delays that double from 100 ms to 1 s, to 400 ms after a session that was open, each up to a
+    fifth shorter or longer, so that terminals that lost the same relay do not come back at once.
     """
 
     def __init__(self, seed: int) -> None:
@@ -41,11 +43,12 @@ class BackOff:
         Return how long to wait after a connection ended.
 
         ``closed``: how its session ended, ``None`` when the relay was not reached.
-        ``active_us``: how long the session was open.
+        ``active_us``: how long the session was open, 0 for not at all.
         """
         if active_us >= _STABLE_US:
             self._attempt = 0
-        delay_ms = min(_FIRST_MS * 2 ** min(self._attempt, 16), _MAX_MS)
+        longest_ms = _OPEN_MAX_MS if active_us else _MAX_MS
+        delay_ms = min(_FIRST_MS * 2 ** min(self._attempt, 16), longest_ms)
         delay_ms *= self._random.uniform(1 - _JITTER, 1 + _JITTER)
         self._attempt += 1
         if closed is not None and closed.by_peer:

@@ -24,7 +24,7 @@ from bridge.sim.exchange import Exchange
 from bridge.sim.exchange_records import Sent, Transaction
 from bridge.wire.spec import Permission
 from tests.mql5 import manifest
-from tests.mql5.link import GIVEN_BEFORE, Call, Reader, Writer
+from tests.mql5.link import GIVEN_BEFORE, HOLDS_UNTIL_WAIT, Call, Reader, Writer
 
 __all__ = ["Answer", "TradeFaults", "TradeFunctions", "pack_transaction"]
 
@@ -346,18 +346,30 @@ class TradeFunctions:
         return self._total(self._orders(), self._order, Call.ORDER_AT, Call.ORDER_OF_TICKET)
 
     def _total(self, records: list[Any], layout: _Layout, at: Call, of_ticket: Call) -> Answer:
-        # A program that asks how many there are looks at each of them.
+        # A program that asks how many there are looks at each of them. All of them hold together,
+        # or none: what the broker changes meanwhile would be in one half of a list only.
         told = []
-        if len(records) <= _FEW and not self.faults.shuffles:
-            for index, record in enumerate(records):
-                body = layout.write(record)
-                told.append((struct.pack("<Bi", at, index), body))
-                told.append((struct.pack("<BQ", of_ticket, record.ticket), body))
-        return Answer(struct.pack("<i", len(records)), next=tuple(told))
+        few = len(records) <= _FEW and not self.faults.shuffles
+        for index, record in enumerate(records if few else ()):
+            body = layout.write(record)
+            told.append((struct.pack("<Bi", at, index), body))
+            told.append((struct.pack("<BQ", of_ticket, record.ticket), body))
+        held = HOLDS_UNTIL_WAIT if few or self._keeps else 0
+        return Answer(struct.pack("<i", len(records)), blocked_ms=held, next=tuple(told))
+
+    @property
+    def _keeps(self) -> bool:
+        return self.keeps_lists and not self.faults.shuffles
 
     def _position_at(self, fields: Reader) -> Answer:
         (index,) = fields.unpack("i")
-        return self._position.at(self._positions(), index, MqlError.TRADE_POSITION_NOT_FOUND)
+        return self._listed_at(
+            self._position.at(self._positions(), index, MqlError.TRADE_POSITION_NOT_FOUND)
+        )
+
+    def _listed_at(self, answer: Answer) -> Answer:
+        held = self._keeps and not answer.error
+        return answer._replace(blocked_ms=HOLDS_UNTIL_WAIT) if held else answer
 
     def _position_of_symbol(self, fields: Reader) -> Answer:
         exchange, symbol = self._seen(), fields.text()
@@ -371,7 +383,9 @@ class TradeFunctions:
 
     def _order_at(self, fields: Reader) -> Answer:
         (index,) = fields.unpack("i")
-        return self._order.at(self._orders(), index, MqlError.TRADE_ORDER_NOT_FOUND)
+        return self._listed_at(
+            self._order.at(self._orders(), index, MqlError.TRADE_ORDER_NOT_FOUND)
+        )
 
     def _order_of_ticket(self, fields: Reader) -> Answer:
         exchange, (ticket,) = self._seen(), fields.unpack("Q")

@@ -29,17 +29,13 @@ _STEADY: Final = frozenset(
     }
 )
 #: what the broker or the market may change at any time, but not while the program neither waits
-#: nor acts
+#: nor acts; lists are held by who tells them (``broker_trade``)
 _STATE: Final = frozenset(
     {
         Call.TIME_SERVER,
         Call.SYMBOL_TICK,
-        Call.POSITIONS_TOTAL,
-        Call.POSITION_AT,
         Call.POSITION_OF_SYMBOL,
         Call.POSITION_OF_TICKET,
-        Call.ORDERS_TOTAL,
-        Call.ORDER_AT,
         Call.ORDER_OF_TICKET,
     }
 )

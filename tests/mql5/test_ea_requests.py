@@ -15,7 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from bridge.model.enums import AccountMarginMode, SymbolFillingMode, SymbolTradeExecution
+from bridge.model.enums import (
+    AccountMarginMode,
+    SymbolFillingMode,
+    SymbolTradeExecution,
+    TradeRetcode,
+)
 from bridge.model.symbol import SymbolSpec
 from bridge.model.trade import DealRecord, OrderRecord, PositionRecord, TradeRequest
 from bridge.sim.account import Account
@@ -23,9 +28,10 @@ from bridge.sim.market import Market
 from bridge.sim.trading_request import Draft, Refused, RequestMaker
 from bridge.wire.messages import New, pack_message
 from bridge.wire.spec import DenyReason, NewFlag
-from tests.mql5 import building
+from tests.mql5 import broker_trade, building
 from tests.mql5.broker_trade import TradeFaults
 from tests.mql5.host import EaProcess
+from tests.mql5.link import Call
 from tests.mql5.models import MARKS, load_model
 from tests.mql5.scenarios.world import ACCOUNT
 from tests.support.desk_bench import (
@@ -518,6 +524,43 @@ def test_lists_are_whole_in_whatever_order_the_terminal_has_them(program, busy_b
     )
     assert exchange.orders() == program.records(OrderRecord, ORDERS)
     assert exchange.orders(symbol="GBPUSD") == program.records(OrderRecord, ORDERS, sparam="GBPUSD")
+
+
+@pytest.mark.parametrize(("call", "kind"), [(POSITIONS, PositionRecord), (ORDERS, OrderRecord)])
+def test_a_list_that_changes_while_it_is_read_is_whole(
+    program, busy_bench, monkeypatch, call, kind
+):
+    """
+    What was read first is gone: everything behind it has another index.
+    """
+    exchange, broker = busy_bench.exchange, program.process.broker
+    program.look_at(exchange, busy_bench.market)
+    monkeypatch.setattr(broker.trade, "keeps_lists", False)
+    monkeypatch.setattr(broker_trade, "_FEW", 0)
+    at = Call.POSITION_AT if call == POSITIONS else Call.ORDER_AT
+    answer = broker._answers[at]
+    first = (exchange.positions() if call == POSITIONS else exchange.orders())[0]
+    ends = TradeRequest(action=REMOVE, order=first.ticket)
+    if call == POSITIONS:
+        ends = TradeRequest(
+            action=DEAL,
+            position=first.ticket,
+            symbol=first.symbol,
+            volume=first.volume,
+            type=1 - first.type,
+            type_filling=1,
+        )
+
+    def ending(fields):
+        found = answer(fields)
+        if first.ticket in {one.ticket for one in (*exchange.positions(), *exchange.orders())}:
+            assert TradeRetcode.DONE == exchange.order_send(ends, exchange.now_us).result.retcode
+        return found
+
+    monkeypatch.setitem(broker._answers, at, ending)
+    read = program.records(kind, call)
+
+    assert (exchange.positions() if call == POSITIONS else exchange.orders()) == read
 
 
 @pytest.mark.parametrize("whole_last_second", [False, True])

@@ -320,6 +320,8 @@ def test_delays_double_up_to_a_second_and_begin_anew(run):
     delays = [int(word) / 1000 for word in value_of(text, "growing").split()]
     for delay, middle in zip(delays, (100, 200, 400, 800, 1000, 1000), strict=True):
         assert 0.8 * middle <= delay <= 1.2 * middle
+    for word in value_of(text, "open").split():
+        assert 320_000 <= int(word) <= 480_000
     assert 80_000 <= int(value_of(text, "anew")) <= 120_000
     assert 10_000_000 <= int(value_of(text, "refused")) <= 12_000_000
     assert 7_000_000 == int(value_of(text, "asked"))

@@ -115,6 +115,10 @@ void TryBackOff(void)
    for(int i=0; i<6; i++)
       text+=IntegerToString(back_off.DelayUs(0))+" ";
    Print("growing ",text);
+   text="";
+   for(int i=0; i<2; i++)
+      text+=IntegerToString(back_off.DelayUs(999999))+" ";
+   Print("open ",text);
    Print("anew ",back_off.DelayUs(1000000));
    Print("refused ",back_off.DelayUs(0,LOGOUT_UNKNOWN_KEY,true,0));
    Print("asked ",back_off.DelayUs(0,LOGOUT_NORMAL,true,7000));

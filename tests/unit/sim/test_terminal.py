@@ -368,6 +368,13 @@ def test_the_back_off_doubles_up_to_a_second():
     assert found != delays(make_core(seed=1), 9)
 
 
+def test_who_was_let_in_comes_back_before_half_a_second_is_over():
+    found = delays(make_core(), 9, up_ms=10)
+    nominal = [100, 200, 400, 400, 400, 400, 400, 400, 400]
+
+    assert all(0.8 * n <= delay <= 1.2 * n + 1 for n, delay in zip(nominal, found, strict=True))
+
+
 def test_a_session_that_stayed_up_begins_the_back_off_anew():
     assert all(delay <= 121 for delay in delays(make_core(), 4, up_ms=1_100))
 

@@ -12,6 +12,8 @@
 
 #define BACKOFF_FIRST_MS           100
 #define BACKOFF_MAX_MS             1000
+//--- the same after a session that was open: who was let in is wanted back before a second is over
+#define BACKOFF_OPEN_MAX_MS        400
 //--- a session that stayed up so long begins the back-off anew
 #define BACKOFF_STABLE_US          1000000
 //--- after a logout that a person must act on
@@ -20,9 +22,9 @@
 #define BACKOFF_RETRY_AFTER_MAX_MS 60000
 
 //+------------------------------------------------------------------+
-//| Delays that double from 100 ms to 1 s, each up to a fifth shorter|
-//| or longer, so that terminals that lost the same relay do not come|
-//| back at once.                                                    |
+//| Delays that double from 100 ms to 1 s, to 400 ms after a session |
+//| that was open, each up to a fifth shorter or longer, so that     |
+//| terminals that lost the same relay do not come back at once.     |
 //+------------------------------------------------------------------+
 class CBackOff
   {
@@ -69,11 +71,12 @@ double CBackOff::Next(const long active_us)
   {
    if(active_us>=BACKOFF_STABLE_US)
       m_attempt=0;
+   const double longest_ms=(active_us>0 ? BACKOFF_OPEN_MAX_MS : BACKOFF_MAX_MS);
    double delay_ms=BACKOFF_FIRST_MS;
-   for(int i=0; i<m_attempt && delay_ms<BACKOFF_MAX_MS; i++)
+   for(int i=0; i<m_attempt && delay_ms<longest_ms; i++)
       delay_ms*=2.0;
-   if(delay_ms>BACKOFF_MAX_MS)
-      delay_ms=BACKOFF_MAX_MS;
+   if(delay_ms>longest_ms)
+      delay_ms=longest_ms;
    if(m_attempt<1000)
       m_attempt++;
    return(delay_ms*Uniform(0.8,1.2));

@@ -66,6 +66,8 @@ private:
    bool              AddTicket(const ulong ticket);
    bool              PositionTickets(void);
    bool              OrderTickets(void);
+   bool              ReadPositions(const string symbol,SPositionRecord &found[],bool &changed);
+   bool              ReadOrders(const string symbol,SOrderRecord &found[],bool &changed);
    bool              SelectHistory(const long from_msc,const long to_msc);
    void              ReadPosition(SPositionRecord &record);
    void              ReadOrder(SOrderRecord &record);
@@ -212,8 +214,22 @@ bool CBroker::Positions(SPositionRecord &found[])
    return(PositionsOf("",found));
   }
 
-// The open positions of a symbol, of every one with "". One that is closed meanwhile is left out.
+// The open positions of a symbol, of every one with "". One that is gone when it is read was closed
+// while the tickets were: then another one had its index, and was passed over.
 bool CBroker::PositionsOf(const string symbol,SPositionRecord &found[])
+  {
+   for(int pass=0; pass<BROKER_PASSES_MAX; pass++)
+     {
+      bool changed=false;
+      const bool done=ReadPositions(symbol,found,changed);
+      if(!changed)
+         return(done);
+     }
+   ArrayFree(found);
+   return(Finish(false,ERR_TRADE_POSITION_NOT_FOUND));
+  }
+
+bool CBroker::ReadPositions(const string symbol,SPositionRecord &found[],bool &changed)
   {
    ArrayFree(found);
    m_failed=false;
@@ -227,7 +243,10 @@ bool CBroker::PositionsOf(const string symbol,SPositionRecord &found[])
    for(int i=0; i<total && !m_failed; i++)
      {
       if(!PositionSelectByTicket(m_tickets[i]))
-         continue;
+        {
+         changed=true;
+         return(false);
+        }
       if(symbol!="" && PositionString(POSITION_SYMBOL)!=symbol)
          continue;
       ReadPosition(found[count]);
@@ -263,8 +282,21 @@ bool CBroker::Orders(SOrderRecord &found[])
    return(OrdersOf("",found));
   }
 
-// The open orders of a symbol, of every one with "".
+// The open orders of a symbol, of every one with ""; as PositionsOf.
 bool CBroker::OrdersOf(const string symbol,SOrderRecord &found[])
+  {
+   for(int pass=0; pass<BROKER_PASSES_MAX; pass++)
+     {
+      bool changed=false;
+      const bool done=ReadOrders(symbol,found,changed);
+      if(!changed)
+         return(done);
+     }
+   ArrayFree(found);
+   return(Finish(false,ERR_TRADE_ORDER_NOT_FOUND));
+  }
+
+bool CBroker::ReadOrders(const string symbol,SOrderRecord &found[],bool &changed)
   {
    ArrayFree(found);
    m_failed=false;
@@ -278,7 +310,10 @@ bool CBroker::OrdersOf(const string symbol,SOrderRecord &found[])
    for(int i=0; i<total && !m_failed; i++)
      {
       if(!OrderSelect(m_tickets[i]))
-         continue;
+        {
+         changed=true;
+         return(false);
+        }
       if(symbol!="" && OrderString(ORDER_SYMBOL)!=symbol)
          continue;
       ReadOrder(found[count]);
