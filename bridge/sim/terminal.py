@@ -342,8 +342,10 @@ class TerminalCore:
         while self._held and not session.closed:
             self._receive(session, self._held.popleft())
         if self._called:
-            # Else a HALT that came meanwhile would wait for all orders that came before it.
+            # Else a HALT that came meanwhile, and ticks, would wait for all orders before them.
             self._called, self._reads_first = False, True
+            self.collector.poll(self._now_us, may_block=False)
+            self._blocked()
             return
         self._reads_first = False
         self._run_timers(session)
@@ -388,8 +390,7 @@ class TerminalCore:
         """
         Whether the relay has taken all ticks of its streams that are there.
         """
-        session = self._session
-        in_flight = 0 if session is None else session.market_in_flight
+        in_flight = 0 if self._session is None else self._session.market_in_flight
         return self.collector.keeps_up and not self.collector.wants_to_send and not in_flight
 
     # --- faults --------------------------------------------------------------------------

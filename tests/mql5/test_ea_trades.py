@@ -16,7 +16,7 @@ from bridge.model.tick import MqlTick
 from bridge.model.trade import AccountRecord, order_tag
 from bridge.sim.exchange import Exchange
 from bridge.sim.market import Market
-from bridge.wire.messages import QueriedCommand, Query, Subscribe, pack_message
+from bridge.wire.messages import QueriedCommand, Query, Result, Subscribe, pack_message
 from bridge.wire.protocol import Ticks
 from bridge.wire.spec import (
     BusyKind,
@@ -199,6 +199,25 @@ def test_ticks_go_on_while_an_order_is_under_way(bench):
     assert not bench.results
     bench.until(lambda: bench.results)
     assert DONE == bench.results[0].outcome
+
+
+def test_ticks_go_on_between_the_orders_of_a_row(bench):
+    bench.bench.set(execution_ms=(200, 200))
+    bench.start()
+    bench.relay.send(Subscribe(1, 1, "EURUSD", 0, 7, 86_400, None))
+    bench.wait(0.5)
+    for number in range(5):
+        bench.relay.send(bench.new(buy(), f"a/{number}"))
+    for number in range(100):
+        bench.quote(1.1 + number / 100_000, 1.1001 + number / 100_000)
+        bench.wait(0.01)
+    bench.until(lambda: len(bench.results) == 5)
+    came = [type(one) for one in bench.received if isinstance(one, Result | Ticks)]
+    between = "".join("R" if one is Result else "t" for one in came).split("R")
+
+    # Before, between and behind them.
+    assert 6 == len(between)
+    assert all(between[:5])
 
 
 # --- what no message can raise -----------------------------------------------------------------

@@ -529,6 +529,11 @@ void CApplication::CallThatMayBlock(void)
    if(m_announced_kind==(uint)BUSY_ORDER_SEND)
      {
       SendOrder();
+      //--- the answer first; then ticks, for which a row of orders leaves no other turn
+      Send();
+      if(m_link.IsUp() && m_link.m_session.Active())
+         m_collector.Poll(m_now_us,false,m_clock);
+      Send();
       return;
      }
    const int index=m_pending.FirstDue(m_now_us);
