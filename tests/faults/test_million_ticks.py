@@ -139,6 +139,7 @@ def quick_back_off(monkeypatch):
     """
     monkeypatch.setattr(backoff, "_FIRST_MS", 2)
     monkeypatch.setattr(backoff, "_MAX_MS", 10)
+    monkeypatch.setattr(backoff, "_OPEN_MAX_MS", 10)
 
 
 @pytest.mark.slow

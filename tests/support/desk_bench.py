@@ -31,7 +31,7 @@ from bridge.wire.messages import (
     Request,
     Result,
 )
-from bridge.wire.protocol import RelaySession
+from bridge.wire.protocol import RelaySession, Ticks
 from bridge.wire.spec import Capability, TradingState
 
 KEY = bytes(range(32))
@@ -210,7 +210,7 @@ class DeskBench:
                 case Result():
                     self.frames.append(event)
                     self.results.append(event)
-                case Busy():
+                case Busy() | Ticks():
                     self.frames.append(event)
                 case Event():
                     self._take_event(event)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bridge.model.record import RECORD_SIZE, Cursor
 from bridge.model.tick import TickFlag
+from bridge.sim.exchange_rules import BrokerRules
 from bridge.sim.terminal import ALL_PERMISSIONS
 from bridge.wire.messages import (
     Busy,
@@ -16,6 +17,7 @@ from bridge.wire.messages import (
     Subscribe,
     Unsubscribe,
 )
+from bridge.wire.protocol import Ticks
 from bridge.wire.spec import (
     MARKET_WINDOW,
     BusyKind,
@@ -25,6 +27,7 @@ from bridge.wire.spec import (
     Permission,
     StreamKind,
 )
+from tests.support.desk_bench import DeskBench, buy
 from tests.support.terminal_world import MS, NO_DEADLINE, ORDER, T0, World, make_core
 
 # Streams.
@@ -364,6 +367,23 @@ def test_busy_that_cannot_be_sent_ends_the_session():
         core.poll(world.now)
 
     assert (True, LogoutCode.HEARTBEAT_LOST) == (core.closing, core.last_closed.code)
+
+
+def test_ticks_go_on_between_the_orders_of_a_row():
+    bench = DeskBench(rules=BrokerRules(execution_ms=(100, 100))).connect()
+    bench.send(Subscribe(1, 1, "EURUSD", 0, 7, 86_400, None))
+    bench.send(*(bench.new(buy(), f"test/{number}") for number in range(5)))
+    for number in range(60):
+        bench.quote(1.1 + number / 100_000, 1.1001 + number / 100_000)
+        bench.advance(10)
+    came = "".join(
+        "R" if isinstance(one, Result) else "t"
+        for one in bench.frames
+        if isinstance(one, Result | Ticks)
+    )
+
+    # Behind each order but the first, whose ticks may be in the frame of the subscription.
+    assert ["t"] * 4 == [between[:1] for between in came.split("R")[1:5]]
 
 
 def test_a_block_without_warning_is_taken_for_a_dead_terminal():
