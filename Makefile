@@ -112,10 +112,11 @@ $(DEV): pyproject.toml
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-input -e '.[dev]' </dev/null
 	@touch $(CORE) $(DEV)
 
-# A version manager may put names on the PATH that do not run: each is tried.
+# What an interpreter takes for a little work, if it is new enough and can make .venv.
 works_in_us := 'import ensurepip, sys, timeit, venv; sys.version_info < (3, 11) and sys.exit(1); \
 print(int(1e6 * min(timeit.repeat("sum(len(str(i)) for i in range(20000))", number=1, repeat=9))))'
 
+# A version manager may put names on the PATH that do not run: each is tried.
 define venv
 if ! $(PY) -c '' 2>/dev/null; then \
   for python in $(PYTHON) python3.14 python3.13 python3.12 python3.11 python3 python; do \

@@ -233,8 +233,8 @@ def asdict(record: Any) -> dict[str, Any]:
 
 def replace(record: _R, /, **changes: Any) -> _R:
     """
-    Return a record with some of its fields changed: ``dataclasses.replace`` for what has slots
-    and no ``__post_init__``, in a fifth of its time.
+    Return a record with some of its fields changed: ``dataclasses.replace`` for what has slots,
+    several fields and no ``__post_init__``, in half of its time.
 
     Raises:
         TypeError: there is no such field.

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from bridge.sim.exchange_rules import BrokerRules
     from bridge.sim.market import Market
 
-__all__ = ["BUYS", "Books", "Change", "Draft", "Kind", "Record", "is_buy_order"]
+__all__ = ["BUYS", "Books", "Change", "Kind", "Record", "ScratchBooks", "is_buy_order"]
 
 #: Types of orders that buy.
 BUYS: Final = frozenset(
@@ -460,7 +460,7 @@ class Books:
         return books
 
 
-class Draft(Books):
+class ScratchBooks(Books):
     """
     A copy of the books without history, to see what a deal would do: nobody is told of orders and
     deals. ``balance`` is what comes of it, ``account`` stays as it is.

@@ -30,7 +30,7 @@ from bridge.model.enums import (
     TradeRetcode,
 )
 from bridge.model.trade import replace
-from bridge.sim.exchange_books import Draft, is_buy_order
+from bridge.sim.exchange_books import ScratchBooks, is_buy_order
 from bridge.sim.exchange_fills import account_state, close_by, fill
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def outlook(
     """
     Return the account as it would be after a request that nothing is against.
     """
-    copy = Draft(books)
+    copy = ScratchBooks(books)
     action = request.action
     # Only a deal has to name its symbol.
     tick = books.tick(request.symbol) if action == TradeRequestActions.DEAL else None

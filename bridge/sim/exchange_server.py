@@ -28,7 +28,7 @@ from bridge.model.enums import (
     TradeRetcode,
 )
 from bridge.model.trade import OrderRecord, TradeRequest, TradeResult, replace
-from bridge.sim.exchange_books import Books, Draft, is_buy_order
+from bridge.sim.exchange_books import Books, ScratchBooks, is_buy_order
 from bridge.sim.exchange_checks import can_pay, refusal, target_position
 from bridge.sim.exchange_fills import close_by, close_position, fill
 from bridge.sim.exchange_records import Processed
@@ -465,7 +465,7 @@ class TradeServer:
             type=OrderType.BUY if is_buy else OrderType.SELL,
         )
         # It is a position or an order, not both.
-        copy = Draft(self.books)
+        copy = ScratchBooks(self.books)
         del copy.orders[order.ticket]
         return can_pay(copy, rules, as_market, time_msc)
 
