@@ -114,7 +114,7 @@ $(DEV): pyproject.toml
 
 # What an interpreter takes for a little work, if it is new enough and can make .venv.
 works_in_us := 'import ensurepip, sys, timeit, venv; sys.version_info < (3, 11) and sys.exit(1); \
-print(int(1e6 * min(timeit.repeat("sum(len(str(i)) for i in range(20000))", number=1, repeat=9))))'
+print(int(1e6 * min(timeit.repeat("sum(len(str(i)) for i in range(20000))", number=1, repeat=99))))'
 
 # A version manager may put names on the PATH that do not run: each is tried.
 define venv
