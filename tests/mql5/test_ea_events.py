@@ -169,6 +169,20 @@ def test_a_price_that_changes_within_a_millisecond_is_news(bench):
     assert [1, 1] == bench.numbers("USDJPY")
 
 
+def test_a_frame_that_the_socket_takes_in_parts_does_not_wait_for_an_event_for_each_part(bench):
+    bench.append(1)
+    bench.start(InpPumpMs=0, InpTimerMs=1_000).begin()
+    bench.process.set_option("socket_mode", "short_writes")
+    for number in range(2, 42):
+        bench.append(number)
+        bench.process.tick(SYMBOL)
+        bench.process.settle()
+    bench.take()
+
+    # The socket takes nothing behind one part in four: those of its ticks come with the next.
+    assert len(bench.numbers()) > 30
+
+
 # The end.
 
 

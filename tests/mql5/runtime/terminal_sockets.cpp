@@ -14,7 +14,8 @@
 //   timeout_dropped            ... -1, error 5273, dropped
 //   timeout_no_error           ... -1, no error, still connected
 //   reads_wait_full            SocketRead waits for all that was asked for (default: for some)
-//   short_reads, short_writes  less than possible is read or written, by `socket_seed`
+//   short_reads, short_writes  less than possible is read or written, by `socket_seed`; after some
+//                              of those writes the socket is not writable, once
 //   send_minus_1_after_part    SocketSend fails with a part delivered: with the probability
 //                              `send_failure_probability`, or after `send_failure_bytes` in all
 //   send_blocks                nothing is sent: SocketSend takes its whole timeout
@@ -41,6 +42,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 #include "api.hpp"
@@ -58,6 +60,7 @@ using namespace runtime;
 constexpr std::size_t SOCKETS_MAX = 128;
 constexpr unsigned DEFAULT_READ_TIMEOUT_MS = 120'000;
 constexpr unsigned TLS_PORT = 443;
+constexpr double FULL_AFTER_SHORT_WRITE = 0.25;
 
 constexpr int NOT_ALLOWED = 4014;
 constexpr int INVALID_ARGUMENT = 4003;
@@ -72,6 +75,7 @@ struct Socket {
     int fd = -1;  // -1: not connected
     bool used = false;
     bool asked = false;  // whether SocketIsReadable has seen an empty buffer
+    bool full = false;  // whether SocketIsWritable says no, once
     unsigned send_timeout_ms = 0;  // 0: none
     unsigned receive_timeout_ms = 0;
     long long bytes_sent = 0;
@@ -441,6 +445,9 @@ bool SocketIsWritable(const int socket) {
     if (mode("writable_always")) {
         return true;
     }
+    if (std::exchange(found->full, false)) {
+        return false;
+    }
     return (one.revents & POLLOUT) != 0 && !mode("send_blocks");
 }
 
@@ -534,6 +541,7 @@ int SocketSend(int socket, caref<uchar> buffer, uint buffer_len) {
     }
     if (mode("short_writes")) {
         size = some_of(size);
+        found->full = size < buffer_len && happens(FULL_AFTER_SHORT_WRITE);
     }
     found->bytes_sent += static_cast<long long>(size);
     const bool fails = fails_here(*found);

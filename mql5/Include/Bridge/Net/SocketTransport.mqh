@@ -64,6 +64,9 @@ private:
 //--- what one SocketSend is given: it may block until all of it is taken
 #define TRANSPORT_SEND_CHUNK         8192
 #define TRANSPORT_COMPACT_BYTES      65536
+//--- a SocketSend that took a part is called again, when the connection says that it takes more and
+//--- no more time than this went by: else a frame would wait for an event for each part
+#define TRANSPORT_PARTS_US           2000
 //--- SocketIsReadable may say 1 with nothing there. No frame has one byte, so 1 is believed, and
 //--- read, only when it has stayed so long: then the peer has closed.
 #define TRANSPORT_ONE_BYTE_US        50000
@@ -245,7 +248,8 @@ bool CSocketTransport::Flush(const bool may_block)
          return(false);
         }
       m_sent+=sent;
-      if(sent<count && !may_block)
+      const bool at_once=(sent>0 && GetMicrosecondCount()-begin_us<TRANSPORT_PARTS_US);
+      if(sent<count && !may_block && !at_once)
          return(true);
       if(sent==0 && (!SocketIsConnected(m_handle) || GetMicrosecondCount()-begin_us>=TRANSPORT_SEND_TIMEOUT_MS*1000))
         {
