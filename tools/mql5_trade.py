@@ -16,10 +16,10 @@ from bridge.model.retcodes import RETCODES, RetcodeClass, retcode_class
 from bridge.sim import (
     ledger,
     trading,
+    trading_changes,
     trading_commands,
     trading_events,
     trading_evidence,
-    trading_freshness,
     trading_request,
     trading_results,
 )
@@ -103,9 +103,9 @@ _CONSTANTS: Final[tuple[tuple[str, ModuleType, str, str], ...]] = (
     ("TRACES_END_OF_TIME", trading_evidence, "_END_OF_TIME", "ms, later than any time"),
     (
         "FRESHNESS_HELD_MAX_US",
-        trading_freshness,
-        "_HELD_MAX_US",
-        "for how long a close waits for the position to show our last deal",
+        trading_changes,
+        "HELD_MAX_US",
+        "for how long a close or a change waits for what there is to show our last one",
     ),
     ("REQUEST_KNOWN_FLAGS", trading_request, "KNOWN_FLAGS", "bits of NEW's flags"),
     (

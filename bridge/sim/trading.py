@@ -448,6 +448,8 @@ class TradingDesk(Trading):
             return None
         if not finding.complete and entry.outcome in _UNRESOLVED:
             return None  # a QUERY is behind it, which knows how long to wait
+        if not finding.complete and finding.evidence is Evidence.POSITIONS:
+            return None  # others may have traded in it: its deals will tell how much was its own
         return self._found(entry, finding, moment)
 
     def _found(self, entry: LedgerEntry, finding: Finding, moment: Moment) -> Result:

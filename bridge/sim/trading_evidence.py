@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from bridge.model.enums import DealEntry, OrderReason, OrderState, OrderType, TradeRequestActions
 from bridge.model.trade import TAG_PREFIX
 from bridge.sim.ledger import LedgerError
+from bridge.sim.trading_changes import asked_by, is_near, levels_of, values_of
 from bridge.wire.spec import Evidence, OrderOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from bridge.model.trade import DealRecord, OrderRecord, TradeRequest
+    from bridge.model.trade import DealRecord, OrderRecord, PositionRecord, TradeRequest
     from bridge.sim.trading_ports import Broker
     from bridge.wire.messages import OrderRequest
 
@@ -172,22 +173,9 @@ class EvidenceFinder:
             # The first one is the command's own: what closes its position later may have
             # got the position's comment from the broker.
             return self._judge(case, seen.of({min(tickets)}))
-        wanted = case.request.volume if case.sent is None else case.sent.volume
         for position in self._broker.positions():
             if position.comment == case.tag and magic in {None, position.magic}:
-                volume = position.volume if wanted is None else min(position.volume, wanted)
-                whole = wanted is None or volume >= wanted - _TINY
-                return Finding(
-                    OrderOutcome.DONE if whole else OrderOutcome.PARTIAL,
-                    Evidence.POSITIONS,
-                    # The order that opened it, unless a reversal has changed its ticket.
-                    order=position.ticket if position.ticket == position.identifier else 0,
-                    position=position.ticket,
-                    volume=volume,
-                    price=position.price_open,
-                    time_msc=position.time_msc,
-                    complete=False,
-                )
+                return _judge_position(case, position)
         return self._untagged(case, seen)
 
     def _untagged(self, case: Case, seen: _Traces) -> Finding:
@@ -272,10 +260,9 @@ class EvidenceFinder:
             return Finding(
                 OrderOutcome.UNKNOWN, text="the position is closed: its levels cannot be seen"
             )
-        wanted = _wanted(case, "sl", "tp")
         return _compare(
-            (position.sl, position.tp),
-            wanted,
+            levels_of(position),
+            _wanted(case),
             case.before,
             Finding(
                 OrderOutcome.DONE,
@@ -294,17 +281,11 @@ class EvidenceFinder:
             evidence = Evidence.HISTORY_ORDERS
         if order is None:
             return Finding(OrderOutcome.UNKNOWN, text="the order is not to be found")
-        present = (
-            order.price_open,
-            order.price_stoplimit,
-            order.sl,
-            order.tp,
-            float(order.type_time),
-            float(order.time_expiration),
-        )
-        wanted = _wanted(case, "price", "stoplimit", "sl", "tp", "type_time", "expiration")
         return _compare(
-            present, wanted, case.before, Finding(OrderOutcome.DONE, evidence, order=ticket)
+            values_of(order),
+            _wanted(case),
+            case.before,
+            Finding(OrderOutcome.DONE, evidence, order=ticket),
         )
 
     def _removal(self, case: Case) -> Finding:
@@ -380,6 +361,32 @@ class EvidenceFinder:
         return next((order for order in closed if order.ticket == ticket), None)
 
 
+def _judge_position(case: Case, position: PositionRecord) -> Finding:
+    # A position that nothing has changed is what the order that opened it has filled.
+    wanted = case.request.volume if case.sent is None else case.sent.volume
+    unchanged = (
+        position.ticket == position.identifier
+        and position.time_update_msc == position.time_msc
+        and (wanted is None or position.volume < wanted + _TINY)
+    )
+    if not unchanged:
+        return Finding(
+            OrderOutcome.UNKNOWN,
+            text="its position has changed since: how much was executed will be told by its deals",
+        )
+    whole = wanted is None or position.volume >= wanted - _TINY
+    return Finding(
+        OrderOutcome.DONE if whole else OrderOutcome.PARTIAL,
+        Evidence.POSITIONS,
+        order=position.ticket,
+        position=position.ticket,
+        volume=position.volume,
+        price=position.price_open,
+        time_msc=position.time_msc,
+        complete=False,
+    )
+
+
 def _judge_closed(order: OrderRecord, finding: Finding, *, pending: bool) -> Finding:
     filled = max(finding.volume, round(order.volume_initial - order.volume_current, 8))
     finding = finding._replace(
@@ -409,24 +416,18 @@ def _compare(
     # ``None`` among the wanted values is one that is not looked at.
     if all(value is None for value in wanted):
         return Finding(OrderOutcome.UNKNOWN, text="it is not known which values were asked for")
-    if all(
-        value is None or abs(value - now) < _TINY
-        for value, now in zip(wanted, present, strict=True)
-    ):
+    if is_near(wanted, present):
         return done
-    if len(before) == len(present) and all(
-        abs(value - now) < _TINY for value, now in zip(before, present, strict=True)
-    ):
+    if is_near(before, present):
         return Finding(OrderOutcome.NOT_FOUND, text="the values are what they were before")
     return Finding(
         OrderOutcome.UNKNOWN, text="the values are neither what was asked nor what they were"
     )
 
 
-def _wanted(case: Case, *names: str) -> tuple[float | None, ...]:
+def _wanted(case: Case) -> tuple[float | None, ...]:
     # With the ledger what was sent; without it what was asked, as far as it was given.
-    source = case.request if case.sent is None else case.sent
-    return tuple(getattr(source, name) for name in names)
+    return asked_by(case.request if case.sent is None else case.sent)
 
 
 def _may_be_rewritten(comment: str, tag: str) -> bool:

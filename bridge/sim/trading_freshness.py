@@ -3,7 +3,7 @@
 A netting account has one position a symbol, and closing is a deal against it: more than is open
 opens the reverse, whatever position the request names. What is open is read just before sending,
 and a terminal learns of its own deals a moment after their answers. A close is held back until
-then.
+then, and a change until our last one of the same order or position is seen.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bridge.model.enums import TradeRequestActions
+from bridge.sim.trading_changes import HELD_MAX_US, OwnChanges
 from bridge.wire.spec import NewFlag, OrderOutcome
 
 if TYPE_CHECKING:
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Freshness"]
 
-#: A position that shows nothing of a deal for so long is taken as it is: somebody else's deals,
-#: or a server that does not tell when a position changed.
-_HELD_MAX_US: Final = 10_000_000
 _TRADED: Final = frozenset({OrderOutcome.DONE, OrderOutcome.PARTIAL, OrderOutcome.PLACED})
 
 
@@ -59,6 +57,7 @@ class Freshness:
         self._hedging = hedging
         self._last: dict[str, _Own] = {}
         self._before: dict[str, _Seen] = {}
+        self._changes = OwnChanges(broker)
 
     def sends(self) -> None:
         """
@@ -71,6 +70,7 @@ class Freshness:
         """
         Note what a command of ours came to.
         """
+        self._changes.changed(entry, result, now_us)
         traded = result.outcome in _TRADED and entry.sent.action == TradeRequestActions.DEAL
         if traded and not self._hedging:
             symbol = entry.sent.symbol
@@ -79,9 +79,11 @@ class Freshness:
 
     def holds(self, new: New, now_us: int) -> bool:
         """
-        Tell whether a NEW closes something, and what is open cannot be told yet.
+        Tell whether a NEW closes or changes something, and what there is cannot be told yet.
         """
         request = new.request
+        if self._changes.holds(request, now_us):
+            return True
         closes = new.flags & NewFlag.REDUCE_ONLY and request.action == TradeRequestActions.DEAL
         if not closes or not self._last:
             return False
@@ -91,7 +93,7 @@ class Freshness:
             own = self._last.get(position.symbol)
             if own is None:
                 continue
-            if now_us - own.since_us >= _HELD_MAX_US:
+            if now_us - own.since_us >= HELD_MAX_US:
                 del self._last[position.symbol]
                 continue
             if own.before == _seen(position):

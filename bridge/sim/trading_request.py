@@ -25,6 +25,7 @@ from bridge.model.enums import (
     TradeRequestActions,
 )
 from bridge.model.trade import TradeRequest
+from bridge.sim.trading_changes import levels_of, values_of
 from bridge.wire.spec import DenyReason, NewFlag
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ __all__ = ["KNOWN_FLAGS", "Draft", "Refused", "RequestMaker", "reduces"]
 #: Bits of ``New.flags`` that this terminal knows.
 KNOWN_FLAGS: Final = NewFlag.REDUCE_ONLY | NewFlag.ADMIN | NewFlag.SL_POINTS | NewFlag.TP_POINTS
 
+_IN_POINTS: Final = NewFlag.SL_POINTS | NewFlag.TP_POINTS
 _BUYS: Final = frozenset(
     {OrderType.BUY, OrderType.BUY_LIMIT, OrderType.BUY_STOP, OrderType.BUY_STOP_LIMIT}
 )
@@ -349,13 +351,15 @@ class RequestMaker:
     def _sltp(self, request: OrderRequest, flags: int) -> Draft:
         position = self.position(request.position or 0)
         if position is None:
+            if request.sl is None or request.tp is None or flags & _IN_POINTS:
+                raise _unseen("position", request.position)
             # The trade server is to say so.
             return Draft(
                 TradeRequest(
                     action=request.action,
                     symbol=request.symbol or "",
-                    sl=0.0 if flags & NewFlag.SL_POINTS else request.sl or 0.0,
-                    tp=0.0 if flags & NewFlag.TP_POINTS else request.tp or 0.0,
+                    sl=request.sl,
+                    tp=request.tp,
                     position=request.position or 0,
                 )
             )
@@ -376,20 +380,13 @@ class RequestMaker:
                 ),
                 position=position.ticket,
             ),
-            (position.sl, position.tp),
+            levels_of(position),
         )
 
     def _modify(self, request: OrderRequest, flags: int) -> Draft:
         order = self.order(request.order or 0)
         if order is None:
-            return Draft(
-                TradeRequest(
-                    action=request.action,
-                    order=request.order or 0,
-                    price=request.price or 0.0,
-                    stoplimit=request.stoplimit or 0.0,
-                )
-            )
+            raise _unseen("order", request.order)
         spec = self._specs[order.symbol]
         self._check_steps(spec, request, flags)
         kind = OrderType(order.type)
@@ -418,14 +415,7 @@ class RequestMaker:
                 type_time=type_time,
                 expiration=expiration,
             ),
-            (
-                order.price_open,
-                order.price_stoplimit,
-                order.sl,
-                order.tp,
-                float(order.type_time),
-                float(order.time_expiration),
-            ),
+            values_of(order),
         )
 
     def _close_by(self, request: OrderRequest, tag: str) -> Draft:
@@ -483,6 +473,15 @@ class RequestMaker:
 
 def _invalid(field: str, problem: str) -> Refused:
     return Refused(DenyReason.INVALID, f"{field}: {problem}")
+
+
+def _unseen(what: str, ticket: int | None) -> Refused:
+    # A value that is left out is sent as 0, and the trade server would take the old one away.
+    return Refused(
+        DenyReason.OTHER,
+        f"the {what} {ticket or 0} is not open, or cannot be seen yet: "
+        "what this request leaves out could not be kept",
+    )
 
 
 def _loss(kind: int) -> int:

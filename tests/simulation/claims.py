@@ -44,6 +44,8 @@ class Claim:
     error: str = ""
     #: asked when everything had come to an end
     asked_last: bool = False
+    #: in which place of its order's it was told: several may be told at the same time
+    place: int = 0
 
     @property
     def outcome(self) -> str:
@@ -80,6 +82,13 @@ class Wish:
     over: bool = False
     #: the client was told an end at some time
     ended: bool = False
+
+    def hears(self, claim: Claim, now_us: int) -> None:
+        """
+        Note that one of its questions has its answer.
+        """
+        claim.place = 1 + max(one.place for one in self.claims)
+        claim.at_us = claim.until_us = now_us
 
     @property
     def command_id(self) -> str:

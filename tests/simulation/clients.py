@@ -331,7 +331,7 @@ class Strategy:
             return
         now = self._loop.now
         wish.threads -= 1
-        claim.at_us = claim.until_us = now
+        wish.hears(claim, now)
         again = False
         if error is None:
             claim.said = Said.RESULT

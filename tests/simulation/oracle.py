@@ -207,7 +207,7 @@ class Oracle:
     # --- what clients were told ------------------------------------------------------------------
 
     def _judge_claims(self, name: str, claims: list[Claim], truth: _Truth) -> None:
-        ends = sorted((claim for claim in claims if claim.at_us), key=lambda one: one.at_us)
+        ends = sorted((one for one in claims if one.at_us), key=lambda one: (one.at_us, one.place))
         before: Claim | None = None
         for claim in ends:
             if claim.said is Said.RESULT and claim.result is not None:

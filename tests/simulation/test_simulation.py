@@ -90,6 +90,15 @@ def claim_of(outcome, at_us=10, *, traded=True, final=True, **fields):
     return Claim(0, traded, Said.RESULT, at_us, at_us, result)
 
 
+def told_as(place, outcome, since_us=0):
+    """
+    Return an answer of time 10; those of that time were told by their places.
+    """
+    claim = claim_of(outcome, order=1, deals=(101,), volume=0.1, price=1.1)
+    claim.place, claim.since_us = place, since_us
+    return claim
+
+
 def broker_with(*volumes, entry=0):
     """
     Return orders, deals and tags of a broker that executed ``s0/o1`` with these volumes.
@@ -144,6 +153,8 @@ DONE = claim_of("DONE", order=1, deals=(101,), volume=0.1, price=1.1)
         ("wrong_verdicts", [0.1], [claim_of("DONE", order=1, volume=0.1, price=1.2)]),
         ("wrong_verdicts", [0.1], [claim_of("DONE", order=1, volume=0.05, price=1.1)]),
         ("wrong_verdicts", [0.1], [DONE, claim_of("REJECTED", 20)]),
+        ("", [0.1], [told_as(2, "DONE"), told_as(1, "DENIED", since_us=-1)]),
+        ("wrong_verdicts", [0.1], [told_as(1, "DONE"), told_as(2, "DENIED")]),
         ("unresolved", [0.1], [claim_of("UNKNOWN", final=False)]),
     ],
 )

@@ -275,7 +275,7 @@ class World:
         self.trace(wish, "asks", "the last question")
 
         def done(value: Any, error: Any) -> None:
-            claim.at_us = claim.until_us = self.loop.now
+            wish.hears(claim, self.loop.now)
             if error is None:
                 claim.said, claim.result = Said.RESULT, plain(value)
             elif error.code == "NOT_AVAILABLE":

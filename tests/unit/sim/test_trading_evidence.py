@@ -232,16 +232,21 @@ def test_an_order_that_was_filled_was_not_cancelled():
     assert "FILLED" in answer.text
 
 
-@pytest.mark.parametrize(
-    "wanted", [request(REMOVE, order=99), request(MODIFY, order=99, price=1.0)]
-)
-def test_an_order_that_is_not_to_be_found_cannot_decide(wanted):
+def test_an_order_that_is_not_to_be_found_cannot_decide_a_removal():
     """
     Nobody knows such an order: OrderCheck refuses it, so the ledger is made by hand.
     """
     story = Story()
     story.bench.exchange.order_check = lambda *_: type("Check", (), {"retcode": 0})()
-    story.lose(wanted, LOST_REQUEST)
+    story.lose(request(REMOVE, order=99), LOST_REQUEST)
+
+    assert (UNKNOWN, UNKNOWN) == story.early_and_late()
+
+
+def test_an_order_that_is_not_to_be_found_any_more_cannot_decide_a_modification():
+    story = Story()
+    story.lose(request(MODIFY, order=story.pending, price=1.09), LOST_REQUEST)
+    story.bench.exchange.orders = lambda **_: []
 
     assert (UNKNOWN, UNKNOWN) == story.early_and_late()
 

@@ -1,11 +1,20 @@
-"""``bridge.sim.trading_freshness``: a close waits until the position shows our last deal."""
+"""
+``bridge.sim.trading_freshness``: a close waits until the position shows our last deal, and a change
+until what it changes shows our last one.
+"""
 
 from __future__ import annotations
 
 import pytest
 
 from bridge.model.enums import AccountMarginMode
-from bridge.model.trade import AccountRecord, DealRecord, PositionRecord, TradeRequest
+from bridge.model.trade import (
+    AccountRecord,
+    DealRecord,
+    OrderRecord,
+    PositionRecord,
+    TradeRequest,
+)
 from bridge.sim.exchange_rules import BrokerRules
 from bridge.sim.ledger import LedgerEntry
 from bridge.sim.trading_evidence import EvidenceFinder
@@ -14,13 +23,30 @@ from bridge.sim.trading_ports import Moment
 from bridge.sim.trading_results import ResultMaker
 from bridge.wire.messages import New
 from bridge.wire.spec import NewFlag, OrderOutcome, Permission
-from tests.support.desk_bench import DEAL, INCARNATION, LOGIN, PENDING, buy, request
+from tests.support.desk_bench import (
+    DEAL,
+    INCARNATION,
+    LOGIN,
+    MODIFY,
+    PENDING,
+    REMOVE,
+    SLTP,
+    buy,
+    request,
+)
 
 S = 1_000_000
 NOW = 50 * S
 T0 = 1_700_000_000_000
 MOMENT = Moment(NOW, T0, 0, Permission(31), 0)
 CLOSE = request(DEAL, symbol="EURUSD", position=7)
+MOVE = request(SLTP, position=7, tp=1.2)
+CHANGE = request(MODIFY, order=9, tp=1.2)
+#: stop loss and take profit of a position; what MODIFY changes of an order
+LEVELS = (0.0, 0.0)
+VALUES = (1.1, 0.0, 1.0, 0.0, 0.0, 0.0)
+STOPS = {"action": int(SLTP), "position": 7, "sl": 1.05}
+PRICE = {"action": int(MODIFY), "order": 9, "price": 1.09, "sl": 1.0}
 
 
 class Books:
@@ -33,6 +59,7 @@ class Books:
     def __init__(self, *, netting=True):
         self.netting = netting
         self.open = [PositionRecord(ticket=7, symbol="EURUSD", time_update_msc=T0, volume=1.0)]
+        self.pending = [OrderRecord(ticket=9, symbol="EURUSD", price_open=1.1, sl=1.0)]
         self.deals = []
 
     def account(self):
@@ -47,8 +74,8 @@ class Books:
             if symbol in {None, one.symbol} and ticket in {None, one.ticket}
         ]
 
-    def orders(self, **_):
-        return []
+    def orders(self, ticket=None, **_):
+        return [one for one in self.pending if ticket in {None, one.ticket}]
 
     def history_orders(self, *_):
         return []
@@ -76,6 +103,20 @@ class Desk:
             intent_msc=T0,
         )
         result = ResultMaker(INCARNATION).make("test/a", outcome, MOMENT, order=order)
+        self.fresh.traded(entry, result, at)
+        return self
+
+    def changed(self, outcome=OrderOutcome.DONE, *, before=None, at=NOW, **sent):
+        entry = LedgerEntry(
+            command_id="test/a",
+            tag="zb1:A",
+            flags=0,
+            request=request(sent["action"], position=7, order=9),
+            sent=TradeRequest(**{"symbol": "EURUSD"} | sent),
+            intent_msc=T0,
+            before=LEVELS if before is None else before,
+        )
+        result = ResultMaker(INCARNATION).make("test/a", outcome, MOMENT)
         self.fresh.traded(entry, result, at)
         return self
 
@@ -192,3 +233,87 @@ def test_nothing_is_held_for_ever(books):
     assert not desk.holds(now_us=NOW + 10 * S)
     # It is forgotten.
     assert not desk.holds(now_us=NOW + 9 * S)
+
+
+# Changes ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("netting", [True, False])
+def test_a_change_of_a_position_waits_until_our_last_one_is_seen(netting):
+    """
+    Else it would put back the stop loss, which it leaves out.
+    """
+    books = Books(netting=netting)
+    desk = Desk(books).changed(**STOPS)
+    assert desk.holds(MOVE, NewFlag(0))
+    assert desk.holds(MOVE, NewFlag(0))
+    books.open = [PositionRecord(ticket=7, symbol="EURUSD", sl=1.05)]
+    assert not desk.holds(MOVE, NewFlag(0))
+
+
+def test_a_change_of_an_order_waits_until_our_last_one_is_seen(books):
+    desk = Desk(books).changed(**PRICE, before=VALUES)
+    assert desk.holds(CHANGE, NewFlag(0))
+    books.pending = [OrderRecord(ticket=9, symbol="EURUSD", price_open=1.09, sl=1.0)]
+    assert not desk.holds(CHANGE, NewFlag(0))
+
+
+def test_what_somebody_else_changed_meanwhile_is_not_waited_for(books):
+    desk = Desk(books).changed(**STOPS)
+    books.open = [PositionRecord(ticket=7, symbol="EURUSD", sl=1.01)]
+    assert not desk.holds(MOVE, NewFlag(0))
+    # It is forgotten.
+    books.open = [PositionRecord(ticket=7, symbol="EURUSD")]
+    assert not desk.holds(MOVE, NewFlag(0))
+
+
+def test_what_is_closed_or_filled_is_not_waited_for(books):
+    desk = Desk(books).changed(**STOPS).changed(**PRICE, before=VALUES)
+    books.open = books.pending = []
+    assert not desk.holds(MOVE, NewFlag(0))
+    assert not desk.holds(CHANGE, NewFlag(0))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        STOPS | {"outcome": OrderOutcome.REJECTED},
+        STOPS | {"outcome": OrderOutcome.UNKNOWN},
+        STOPS | {"position": 8},
+        STOPS | {"sl": 0.0},
+        STOPS | {"before": ()},
+        PRICE | {"before": VALUES},
+    ],
+)
+def test_what_changed_nothing_of_a_position_holds_no_change_of_it(books, change):
+    assert not Desk(books).changed(**change).holds(MOVE, NewFlag(0))
+
+
+def test_only_changes_wait_for_a_change(books):
+    desk = Desk(books).changed(**STOPS).changed(**PRICE, before=VALUES)
+
+    assert not desk.holds()
+    assert not desk.holds(buy(0.2), NewFlag(0))
+    assert not desk.holds(request(REMOVE, order=9), NewFlag(0))
+    assert not desk.holds(request(SLTP, position=9, sl=1.0), NewFlag(0))
+    assert not desk.holds(request(MODIFY, order=7, sl=1.0), NewFlag(0))
+    assert not desk.holds(request(SLTP, sl=1.0), NewFlag(0))
+
+
+def test_the_last_change_counts(books):
+    desk = Desk(books).changed(**STOPS).changed(**STOPS | {"sl": 1.06}, before=(1.05, 0.0))
+    books.open = [PositionRecord(ticket=7, symbol="EURUSD", sl=1.05)]
+    assert desk.holds(MOVE, NewFlag(0))
+    books.open = [PositionRecord(ticket=7, symbol="EURUSD", sl=1.06)]
+    assert not desk.holds(MOVE, NewFlag(0))
+
+
+def test_no_change_is_held_for_ever(books):
+    desk = Desk(books).changed(**STOPS).changed(**PRICE, before=VALUES, at=NOW + 2 * S)
+
+    assert desk.holds(MOVE, NewFlag(0), now_us=NOW + 9 * S)
+    assert not desk.holds(MOVE, NewFlag(0), now_us=NOW + 10 * S)
+    assert not desk.holds(MOVE, NewFlag(0), now_us=NOW + 9 * S)
+    assert desk.holds(CHANGE, NewFlag(0), now_us=NOW + 11 * S)
+    desk.changed(**STOPS, at=NOW + 12 * S)
+    assert not desk.holds(CHANGE, NewFlag(0), now_us=NOW + 11 * S)

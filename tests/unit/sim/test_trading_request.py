@@ -204,9 +204,30 @@ def test_a_lifetime_that_is_left_out_is_one_that_the_symbol_has(bench):
 
 
 def test_an_unknown_ticket_is_left_to_the_trade_server(bench):
-    assert 99 == made(bench, request(SLTP, position=99, sl=1.0)).position
-    assert 99 == made(bench, request(MODIFY, order=99, price=1.0)).order
+    assert 99 == made(bench, request(SLTP, position=99, sl=1.0, tp=2.0)).position
     assert 99 == made(bench, request(REMOVE, order=99)).order
+
+
+@pytest.mark.parametrize(
+    ("wanted", "flags"),
+    [
+        (request(SLTP, position=99, sl=1.0), 0),
+        (request(SLTP, position=99, tp=1.0), 0),
+        (request(SLTP, position=99, sl=30.0, tp=30.0), POINTS),
+        (request(MODIFY, order=99, price=1.0), 0),
+        (request(MODIFY, order=99, price=1.0, sl=0.9, tp=1.1), 0),
+    ],
+)
+def test_a_change_of_what_cannot_be_seen_is_refused_if_it_leaves_something_out(
+    bench, wanted, flags
+):
+    """
+    It may be open, and not be seen yet: what is left out would be sent as 0, and taken away.
+    """
+    refusal = refused(bench, wanted, flags)
+
+    assert DenyReason.OTHER is refusal.reason
+    assert "99 is not open, or cannot be seen yet" in refusal.text
 
 
 # Rounding ---------------------------------------------------------------------------------

@@ -63,23 +63,57 @@ def test_an_end_is_told_with_all_of_its_deals(bench):
     assert late.order == late.position
 
 
-def test_an_order_that_reversed_a_position_is_not_taken_for_the_one_that_opened_it():
+def short_in_netting():
     """
-    In netting: its position has its ticket, and the identifier of before.
+    Return the bench of a netting account that is short, and sees its deals after a minute.
     """
-    netting = AccountMarginMode.RETAIL_NETTING
-    account = Account(login=1001, server="Demo-Server", margin_mode=netting)
+    account = Account(
+        login=1001, server="Demo-Server", margin_mode=AccountMarginMode.RETAIL_NETTING
+    )
     bench = DeskBench(account=account).connect()
     bench.send(bench.new(sell(0.1), "test/a"))
     bench.advance(1_000)
     rule(bench, fill_ms=(100, 100), visibility_ms=(60_000, 60_000))
-    bench.send(bench.new(buy(0.3), "test/b"))
-    bench.advance(1_000)
-    placed = bench.results[-1]
-    found = bench.query("test/b", settle_ms=3_000)["test/b"]
+    return bench
 
-    assert (PLACED, Evidence.POSITIONS) == (outcome(placed), found.evidence)
-    assert placed.order == found.order
+
+def test_an_order_that_reversed_a_position_is_not_taken_for_the_one_that_opened_it():
+    """
+    Its position has its ticket, the identifier of before, and less than it has traded.
+    """
+    netting = short_in_netting()
+    rule(netting, fill_ms=(100, 100), visibility_ms=(60_000, 60_000), lose_reply=1.0)
+    netting.send(netting.new(buy(0.3), "test/b"))
+    netting.advance(90_000)
+    found = netting.query("test/b", settle_ms=3_000)["test/b"]
+    (deal,) = netting.exchange.ledger().deals_of(order_tag("test/b"))
+
+    assert (DONE, 0.3) == (outcome(found), found.volume)
+    assert (deal.order, (deal.ticket,)) == (found.order, found.deals)
+
+
+def test_a_position_adds_nothing_to_an_order_that_is_known_to_be_placed(bench):
+    rule(bench, fill_ms=(100, 100), visibility_ms=(60_000, 60_000))
+    bench.send(bench.new(buy(0.3), "test/a"))
+    bench.advance(1_000)
+    placed = bench.query("test/a", settle_ms=500)["test/a"]
+
+    assert (PLACED, 0.0) == (outcome(placed), placed.volume)
+
+
+def test_a_position_that_another_order_has_traded_in_does_not_tell_how_much_was_an_orders_own():
+    netting = short_in_netting()
+    rule(netting, lose_reply=1.0, reply_timeout_ms=10, visibility_ms=(60_000, 60_000))
+    for name in ("test/b", "test/c"):
+        netting.send(netting.new(buy(0.1, symbol="GBPUSD"), name))
+        netting.advance(5_000)
+    early = netting.query("test/b", settle_ms=3_000)["test/b"]
+    netting.advance(90_000)
+    late = netting.query("test/b", settle_ms=3_000)["test/b"]
+
+    assert UNKNOWN is outcome(early)
+    assert "its position has changed since" in early.text
+    assert (DONE, 0.1) == (outcome(late), late.volume)
 
 
 def test_deals_that_never_show_are_not_waited_for_any_longer_than_the_settle_time(bench):

@@ -34,7 +34,7 @@
 #define TRACES_NARROW_MSC           5000   // the same where time alone tells two orders apart
 #define TRACES_TINY                 1.0e-09   // numbers that differ by less are equal
 #define TRACES_END_OF_TIME          4611686018427387904   // ms, later than any time
-#define FRESHNESS_HELD_MAX_US       10000000   // for how long a close waits for the position to show our last deal
+#define FRESHNESS_HELD_MAX_US       10000000   // for how long a close or a change waits for what there is to show our last one
 #define REQUEST_KNOWN_FLAGS         15   // bits of NEW's flags
 #define REQUEST_STEP_TOLERANCE      1.0e-05   // how far a double may be from a multiple of its step, in steps
 #define REQUEST_DOUBLE_NOISE        1.0e-15   // what a quotient of two doubles is wrong by at most, relative to it

@@ -68,6 +68,7 @@ private:
    //--- DEAL and PENDING
    void              FindOrder(const SCase &sought,SFinding &finding);
    bool              FindPosition(const SCase &sought,SFinding &finding);
+   void              JudgePosition(const SCase &sought,const SPositionRecord &position,SFinding &finding) const;
    void              FindUntagged(const SCase &sought,SFinding &finding);
    bool              AddFitting(const SCase &sought);
    void              Judge(const SCase &sought,const ulong ticket,SFinding &finding) const;
@@ -186,21 +187,31 @@ bool CEvidenceFinder::FindPosition(const SCase &sought,SFinding &finding)
      {
       if(positions[i].comment!=sought.tag || !MagicFits(sought,positions[i].magic))
          continue;
-      double wanted=0.0;
-      double volume=positions[i].volume;
-      if(WantedVolume(sought,wanted) && wanted<volume)
-         volume=wanted;
-      finding.Set((uint)(IsWhole(sought,volume) ? OUTCOME_DONE : OUTCOME_PARTIAL),(uint)EVIDENCE_POSITIONS,"");
-      finding.complete=false;
-      //--- the order that opened it, unless a reversal has changed its ticket
-      finding.order=(positions[i].ticket==positions[i].identifier ? positions[i].ticket : 0);
-      finding.position=positions[i].ticket;
-      finding.volume=volume;
-      finding.price=positions[i].price_open;
-      finding.time_msc=positions[i].time_msc;
+      JudgePosition(sought,positions[i],finding);
       return(true);
      }
    return(false);
+  }
+
+// A position that nothing has changed is what the order that opened it has filled.
+void CEvidenceFinder::JudgePosition(const SCase &sought,const SPositionRecord &position,SFinding &finding) const
+  {
+   double wanted=0.0;
+   const bool has_wanted=WantedVolume(sought,wanted);
+   if(position.ticket!=position.identifier || position.time_update_msc!=position.time_msc
+      || (has_wanted && position.volume>=wanted+TRACES_TINY))
+     {
+      finding.Set((uint)OUTCOME_UNKNOWN,(uint)EVIDENCE_NONE,
+                  "its position has changed since: how much was executed will be told by its deals");
+      return;
+     }
+   finding.Set((uint)(IsWhole(sought,position.volume) ? OUTCOME_DONE : OUTCOME_PARTIAL),(uint)EVIDENCE_POSITIONS,"");
+   finding.complete=false;
+   finding.order=position.ticket;
+   finding.position=position.ticket;
+   finding.volume=position.volume;
+   finding.price=position.price_open;
+   finding.time_msc=position.time_msc;
   }
 
 void CEvidenceFinder::FindUntagged(const SCase &sought,SFinding &finding)
@@ -376,15 +387,12 @@ void CEvidenceFinder::FindLevels(const SCase &sought,SFinding &finding)
          finding.text="the position is closed: its levels cannot be seen";
       return;
      }
-   double present[2];
-   present[0]=position.sl;
-   present[1]=position.tp;
+   double present[2]={0.0,0.0};
+   if(!LevelsOf(position,present))
+      return;
    SWanted wanted;
    if(sought.has_sent)
-     {
-      wanted.Add(true,sought.sent.sl);
-      wanted.Add(true,sought.sent.tp);
-     }
+      AskedBySent(sought.sent,wanted);
    else
      {
       wanted.Add(sought.request.has_sl,sought.request.sl);
@@ -421,22 +429,12 @@ void CEvidenceFinder::FindModification(const SCase &sought,SFinding &finding)
       evidence=(uint)EVIDENCE_HISTORY_ORDERS;
      }
    double present[TRADE_BEFORE_MAX];
-   present[0]=order.price_open;
-   present[1]=order.price_stoplimit;
-   present[2]=order.sl;
-   present[3]=order.tp;
-   present[4]=(double)order.type_time;
-   present[5]=(double)order.time_expiration;
+   ArrayInitialize(present,0.0);
+   if(!ValuesOf(order,present))
+      return;
    SWanted wanted;
    if(sought.has_sent)
-     {
-      wanted.Add(true,sought.sent.price);
-      wanted.Add(true,sought.sent.stoplimit);
-      wanted.Add(true,sought.sent.sl);
-      wanted.Add(true,sought.sent.tp);
-      wanted.Add(true,(double)(int)sought.sent.type_time);
-      wanted.Add(true,(double)(long)sought.sent.expiration);
-     }
+      AskedBySent(sought.sent,wanted);
    else
      {
       wanted.Add(sought.request.has_price,sought.request.price);

@@ -7,8 +7,9 @@
 // A netting account has one position a symbol, and closing is a deal against it: more than is open
 // opens the reverse, whatever position the request names. What is open is read just before sending,
 // and a terminal learns of its own deals a moment after their answers. A close is held back until
-// then, and while positions or deals cannot be read.
-// May touch: positions and deals through CBroker.
+// then, and while positions or deals cannot be read; a change until our last one of the same order or
+// position is seen.
+// May touch: positions, orders and deals through CBroker.
 // What must change together: this file, bridge/sim/trading_freshness.py.
 
 #ifndef BRIDGE_TRADE_FRESHNESS_MQH
@@ -16,6 +17,7 @@
 
 #include <Bridge/Trade/BrokerAccess.mqh>
 #include <Bridge/Trade/Evidence.mqh>
+#include <Bridge/Trade/OwnChanges.mqh>
 #include <Bridge/Trade/Results.mqh>
 
 //+------------------------------------------------------------------+
@@ -54,20 +56,21 @@ private:
    CEvidenceFinder  *m_finder;
    SOwnTrade         m_last[];
    SSeenPosition     m_before[];
+   COwnChanges       m_changes;
 
    int               PlaceOf(const string symbol) const;
    void              Remove(const int place);
    bool              IsStale(const SPositionRecord &position,const long now_us);
 
 public:
-                     CFreshness(CBroker *broker,CEvidenceFinder *finder) : m_broker(broker),m_finder(finder) { }
+                     CFreshness(CBroker *broker,CEvidenceFinder *finder) : m_broker(broker),m_finder(finder),m_changes(broker) { }
    // Another account, or another life of it.
    void              Begin(void);
    // A command is about to be sent.
    void              Sends(void);
    // Note what a command of ours came to.
    void              Traded(const SLedgerEntry &entry,const SResult &result,const long now_us);
-   // Whether a NEW closes something, and what is open cannot be told yet.
+   // Whether a NEW closes or changes something, and what there is cannot be told yet.
    bool              Holds(const SNew &order,const long now_us);
   };
 
@@ -75,6 +78,7 @@ void CFreshness::Begin(void)
   {
    ArrayFree(m_last);
    ArrayFree(m_before);
+   m_changes.Begin();
   }
 
 void CFreshness::Sends(void)
@@ -97,6 +101,7 @@ void CFreshness::Sends(void)
 
 void CFreshness::Traded(const SLedgerEntry &entry,const SResult &result,const long now_us)
   {
+   m_changes.Changed(entry,result,now_us);
    if(!IsExecuted(result.outcome) || entry.sent.action!=TRADE_ACTION_DEAL || m_broker.Hedging())
       return;
    int place=PlaceOf(entry.sent.symbol);
@@ -125,6 +130,8 @@ void CFreshness::Traded(const SLedgerEntry &entry,const SResult &result,const lo
 
 bool CFreshness::Holds(const SNew &order,const long now_us)
   {
+   if(m_changes.Holds(order.request,now_us))
+      return(true);
    const bool closes=((order.flags&(uint)NEW_REDUCE_ONLY)!=0 && order.request.action==(uint)TRADE_ACTION_DEAL);
    if(!closes || ArraySize(m_last)==0)
       return(false);

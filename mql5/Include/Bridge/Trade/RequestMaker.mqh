@@ -50,6 +50,7 @@ private:
    bool              CloseBy(const SOrderRequest &request,const string tag,SDraft &draft,SRefusal &refusal);
    bool              Position(const ulong ticket,bool &is_open,SPositionRecord &position,SRefusal &refusal);
    bool              Order(const ulong ticket,bool &is_open,SOrderRecord &order,SRefusal &refusal);
+   static bool       Unseen(const string what,const ulong ticket,SRefusal &refusal);
    static bool       Rules(const string symbol,CSymbolRules &rules,SRefusal &refusal);
    static bool       Levels(const SOrderRequest &request,const uint flags,const CSymbolRules &rules,
                             const double base,const int loss,const double present_sl,
@@ -114,6 +115,14 @@ bool CRequestMaker::Order(const ulong ticket,bool &is_open,SOrderRecord &order,S
       return(true);
    return(Refuse(refusal,(uint)DENY_OTHER,
                  StringFormat("the order %I64u cannot be read (error %d)",ticket,m_broker.LastError())));
+  }
+
+// A value that is left out is sent as 0, and the trade server would take the old one away.
+bool CRequestMaker::Unseen(const string what,const ulong ticket,SRefusal &refusal)
+  {
+   return(Refuse(refusal,(uint)DENY_OTHER,
+                 StringFormat("the %s %I64u is not open, or cannot be seen yet: "
+                              "what this request leaves out could not be kept",what,ticket)));
   }
 
 bool CRequestMaker::Rules(const string symbol,CSymbolRules &rules,SRefusal &refusal)
@@ -286,13 +295,13 @@ bool CRequestMaker::Sltp(const SOrderRequest &request,const uint flags,SDraft &d
    draft.request.position=request.position;
    if(!is_open)
      {
+      if(!request.has_sl || !request.has_tp || (flags & (NEW_SL_POINTS|NEW_TP_POINTS))!=0)
+         return(Unseen("position",request.position,refusal));
       // The trade server is to say so.
       if(request.has_symbol)
          draft.request.symbol=request.symbol;
-      if((flags & NEW_SL_POINTS)==0)
-         draft.request.sl=Given(request.has_sl,request.sl);
-      if((flags & NEW_TP_POINTS)==0)
-         draft.request.tp=Given(request.has_tp,request.tp);
+      draft.request.sl=Given(request.has_sl,request.sl);
+      draft.request.tp=Given(request.has_tp,request.tp);
       return(true);
      }
    CSymbolRules rules;
@@ -313,11 +322,9 @@ bool CRequestMaker::Modify(const SOrderRequest &request,const uint flags,SDraft 
    SOrderRecord order={};
    if(!Order(request.order,is_open,order,refusal))
       return(false);
-   draft.request.order=request.order;
-   draft.request.price=Given(request.has_price,request.price);
-   draft.request.stoplimit=Given(request.has_stoplimit,request.stoplimit);
    if(!is_open)
-      return(true);
+      return(Unseen("order",request.order,refusal));
+   draft.request.order=request.order;
    CSymbolRules rules;
    if(!Rules(order.symbol,rules,refusal) || !CRequestChecks::Steps(rules,request,flags,refusal))
       return(false);

@@ -578,6 +578,9 @@ bool CTradingDesk::Refreshed(SLedgerEntry &entry,const SMoment &moment,SResult &
    //--- a QUERY is behind it, which knows how long to wait
    if(!finding.complete && IsUnresolved(entry.Outcome()))
       return(false);
+   //--- others may have traded in it: its deals will tell how much was its own
+   if(!finding.complete && finding.evidence==(uint)EVIDENCE_POSITIONS)
+      return(false);
    return(Found(entry,finding,moment,result));
   }
 
