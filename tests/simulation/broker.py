@@ -114,6 +114,7 @@ class Broker:
         )
         self._record()
         self.exchange.advance(clock_offset_us)
+        self._closed = False
         loop.after(_TICK_US, self._tick)
 
     # --- time ------------------------------------------------------------------------------
@@ -170,6 +171,12 @@ class Broker:
             visibility_ms=(0, 500),
             state_delay_ms=(0, 20),
         )
+
+    def close_market(self) -> None:
+        """
+        Let no price change any more: no pending order is filled, no level is touched.
+        """
+        self._closed = True
 
     def forget_unsent(self) -> None:
         """
@@ -247,6 +254,8 @@ class Broker:
         server._note = noting  # type: ignore[method-assign]  # an observer, for the oracle
 
     def _tick(self) -> None:
+        if self._closed:
+            return
         symbol = self._rng.choice(list(self._points))
         step = self._rng.randint(-60, 60)
         self._points[symbol] = max(-_RANGE, min(_RANGE, self._points[symbol] + step))

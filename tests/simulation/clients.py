@@ -247,7 +247,7 @@ class Strategy:
         """
         Ask for a wish, or what became of it.
         """
-        if life != self.restarts or wish.over:
+        if life != self.restarts or wish.over or self._world.over:
             return
         rng = self._rng
         timeout_s = rng.choice(_TIMEOUTS_S)

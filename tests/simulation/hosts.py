@@ -239,6 +239,11 @@ class Terminal(Protocol):
         Let it be written to again.
         """
 
+    def calm(self) -> None:
+        """
+        Let nothing more go wrong with the terminal itself.
+        """
+
     def arrived(self, wire: Wire, data: bytes) -> None:
         """
         Bytes wait in the socket; none: the connection ended.
@@ -320,6 +325,9 @@ class TerminalHost:
         It can be written to again.
         """
         self.ledger.broken = False
+
+    def calm(self) -> None:
+        self.mend_ledger()
 
     @property
     def patience_us(self) -> int:

@@ -34,6 +34,8 @@ __all__ = ["Counts", "Options", "Plan", "World"]
 #: How long the last answer of the terminal may take, behind the settle time.
 _GRACE_US: Final = 5 * SECOND
 _LAST_QUESTION_S: Final = 3.0
+#: Longer than an order waits for its turn, and its deal until it is told.
+_LAST_ORDERS_US: Final = 10 * SECOND
 _ASKED_AGAIN: Final = 0.15
 _WITHOUT_DEALS: Final = frozenset(
     {Method.POSITION_MODIFY, Method.ORDER_MODIFY, Method.ORDER_CANCEL}
@@ -146,7 +148,7 @@ class World:
         self.first_dial = False
         self._relays = 0
         self._refused_until = 0
-        self._calm = False
+        self._calm = self._over = False
         self.relay: RelayHost | None = None
         self.old_relay: RelayHost | None = None
         self.terminal = self.options.make_terminal(self, self.broker, offset_us)
@@ -200,8 +202,10 @@ class World:
         deadline_us = self.loop.now + patience_us + self.settle_ms * 1000 + _GRACE_US
         self.loop.run(lambda: False, deadline_us)
         self._last_questions()
-        # What the journal still has to hear of the account.
-        self.loop.run(lambda: False, self.loop.now + 4 * SECOND)
+        # What the journal still has to hear of the account, when nothing more happens to it.
+        self._over = True
+        self.broker.close_market()
+        self.loop.run(lambda: False, self.loop.now + _LAST_ORDERS_US)
 
     def close(self) -> None:
         """
@@ -215,6 +219,13 @@ class World:
         Whether nothing happens any more that was not asked for.
         """
         return self._calm
+
+    @property
+    def over(self) -> bool:
+        """
+        Whether nobody asks for anything any more.
+        """
+        return self._over
 
     @property
     def digest(self) -> str:
@@ -488,7 +499,7 @@ class World:
         self._calm = True
         self._refused_until = 0
         self.broker.calm()
-        self.terminal.mend_ledger()
+        self.terminal.calm()
         self._free_disk()
         if self.old_relay is not None:
             self.old_relay.kill()
