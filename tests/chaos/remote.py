@@ -20,6 +20,7 @@ from bridge.model.trade import (
 )
 from bridge.sim.exchange_fills import account_allows
 from bridge.sim.exchange_records import Transaction, TransactionType
+from bridge.sim.exchange_view import Timeline
 from tests.chaos.rpc import Connection, from_values, to_values
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ __all__ = ["RemoteBroker"]
 
 #: News are fetched so often at most while nothing is under way.
 _FETCH_US = 4_000
-#: History comes in the order in which it was seen; so much may a time be out of order.
-_SHUFFLED_MSC = 60_000
 _TIMEOUT_S = 30.0
 
 
@@ -57,8 +56,8 @@ class RemoteBroker:
         self._connection = Connection(stream)
         self._next_us = 0
         self._transactions: list[Transaction] = []
-        self._deals: list[DealRecord] = []
-        self._history: list[OrderRecord] = []
+        self._deals: Timeline[DealRecord] = Timeline({}, lambda one: one.time_msc)
+        self._history: Timeline[OrderRecord] = Timeline({}, lambda one: one.time_done_msc)
         self._sent: dict[int, _Sending] = {}
         self.advance(1)
 
@@ -71,8 +70,12 @@ class RemoteBroker:
         self._next_us = now_us + _FETCH_US
         transactions, deals, history, settled = self._ask("advance")
         self._transactions += [_transaction(values) for values in transactions]
-        self._deals += [from_values(DealRecord, values) for values in deals]
-        self._history += [from_values(OrderRecord, values) for values in history]
+        for values in deals:
+            deal = from_values(DealRecord, values)
+            self._deals[deal.ticket] = deal
+        for values in history:
+            order = from_values(OrderRecord, values)
+            self._history[order.ticket] = order
         for number, values in settled:
             if values is not None:
                 self._sent[number].result = from_values(TradeResult, values)
@@ -100,12 +103,10 @@ class RemoteBroker:
         return [from_values(OrderRecord, values) for values in self._ask("orders", symbol, ticket)]
 
     def history_orders(self, from_msc: int, to_msc: int) -> list[OrderRecord]:
-        found = _between(self._history, "time_done_msc", from_msc, to_msc)
-        return sorted(found, key=lambda one: (one.time_done_msc, one.ticket))
+        return self._history.between(from_msc, to_msc)
 
     def history_deals(self, from_msc: int, to_msc: int) -> list[DealRecord]:
-        found = _between(self._deals, "time_msc", from_msc, to_msc)
-        return sorted(found, key=lambda one: (one.time_msc, one.ticket))
+        return self._deals.between(from_msc, to_msc)
 
     def account(self) -> AccountRecord:
         return from_values(AccountRecord, self._ask("account"))
@@ -129,18 +130,6 @@ class RemoteBroker:
         if answer is None:
             raise ConnectionError("the broker's process is gone")
         return answer
-
-
-def _between(records: list[Any], field: str, from_msc: int, to_msc: int) -> list[Any]:
-    # From the newest backwards: what is asked for is mostly the last minute.
-    found = []
-    for record in reversed(records):
-        time_msc = getattr(record, field)
-        if from_msc <= time_msc <= to_msc:
-            found.append(record)
-        elif time_msc < from_msc - _SHUFFLED_MSC:
-            break
-    return found
 
 
 def _transaction(values: list[Any]) -> Transaction:

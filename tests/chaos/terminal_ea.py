@@ -83,10 +83,10 @@ class _Broker(RemoteBroker):
             super().advance(now_us)
 
     def history_order(self, ticket: int) -> OrderRecord | None:
-        return next((one for one in reversed(self._history) if one.ticket == ticket), None)
+        return self._history.get(ticket)
 
     def history_deal(self, ticket: int) -> DealRecord | None:
-        return next((one for one in reversed(self._deals) if one.ticket == ticket), None)
+        return self._deals.get(ticket)
 
     def order_send(self, request: TradeRequest, now_us: int) -> Any:
         sending = super().order_send(request, now_us)
