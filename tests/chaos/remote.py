@@ -1,13 +1,13 @@
 """The terminal's side of its broker: the trade functions, asked of the broker's process.
 
-What a terminal may see arrives with ``advance``, as with the ``Exchange`` itself; history stays
-here, because it does not change any more.
+What a terminal may see arrives with ``advance``, as with the ``Exchange`` itself: history stays
+here, because it does not change any more, the open orders and positions until the next time.
 """
 
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bridge.model.trade import (
     AccountRecord,
@@ -31,6 +31,8 @@ __all__ = ["RemoteBroker"]
 #: News are fetched so often at most while nothing is under way.
 _FETCH_US = 4_000
 _TIMEOUT_S = 30.0
+
+_R = TypeVar("_R", PositionRecord, OrderRecord)
 
 
 class _Sending:
@@ -59,6 +61,8 @@ class RemoteBroker:
         self._deals: Timeline[DealRecord] = Timeline({}, lambda one: one.time_msc)
         self._history: Timeline[OrderRecord] = Timeline({}, lambda one: one.time_done_msc)
         self._sent: dict[int, _Sending] = {}
+        #: what is open, by what was asked for
+        self._open: dict[tuple[str, str | None, int | None], list[Any]] = {}
         self.advance(1)
 
     def server_time_msc(self, now_us: int) -> int:
@@ -68,6 +72,7 @@ class RemoteBroker:
         if now_us < self._next_us and not any(one.at_us <= now_us for one in self._sent.values()):
             return
         self._next_us = now_us + _FETCH_US
+        self._open.clear()
         transactions, deals, history, settled = self._ask("advance")
         self._transactions += [_transaction(values) for values in transactions]
         for values in deals:
@@ -96,11 +101,10 @@ class RemoteBroker:
     def positions(
         self, *, symbol: str | None = None, ticket: int | None = None
     ) -> list[PositionRecord]:
-        found = self._ask("positions", symbol, ticket)
-        return [from_values(PositionRecord, values) for values in found]
+        return self._of(PositionRecord, "positions", symbol, ticket)
 
     def orders(self, *, symbol: str | None = None, ticket: int | None = None) -> list[OrderRecord]:
-        return [from_values(OrderRecord, values) for values in self._ask("orders", symbol, ticket)]
+        return self._of(OrderRecord, "orders", symbol, ticket)
 
     def history_orders(self, from_msc: int, to_msc: int) -> list[OrderRecord]:
         return self._history.between(from_msc, to_msc)
@@ -123,6 +127,15 @@ class RemoteBroker:
 
     def close(self) -> None:
         self._connection.close()
+
+    def _of(self, kind: type[_R], name: str, symbol: str | None, ticket: int | None) -> list[_R]:
+        asked = (name, symbol, ticket)
+        found = self._open.get(asked)
+        if found is None:
+            found = [from_values(kind, values) for values in self._ask(*asked)]
+            self._open[asked] = found
+        # Whoever gets it may put it in another order.
+        return found.copy()
 
     def _ask(self, *request: Any) -> Any:
         self._connection.send(request)
