@@ -36,6 +36,7 @@ __all__ = ["run"]
 _SETTLES_S = 2.0
 _LOOK_AGAIN_S = 0.001
 _FETCH_US = 4_000
+_OPEN_MAX = 10_000
 #: What the program says when a session begins, and when one has ended.
 _UP = "connected to "
 _DOWN = ("disconnected: ", "not let in: ")
@@ -161,6 +162,9 @@ def run(options: dict[str, Any]) -> None:
         symbol=SYMBOLS[0],
         now_us=clock_us(),
     )
+    # Hundreds are open in the end, and the program looks at all of them: one by one they would cost
+    # a message each.
+    ea.broker.trade.few = _OPEN_MAX
     ea.on_event = _Teller()
     with ea:
         note.write_text(str(ea.pid))

@@ -124,6 +124,8 @@ class TradeFunctions:
         #: set where nothing changes but by what the program does and ``look_again`` is called for
         self.keeps_lists = False
         self._lists: dict[str, list[Any]] = {}
+        #: a list of so many comes with its number
+        self.few = _FEW
         #: as far back the terminal has the history
         self._loaded_s = sys.maxsize
         self._position = _Layout("POSITION")
@@ -349,7 +351,7 @@ class TradeFunctions:
         # A program that asks how many there are looks at each of them. All of them hold together,
         # or none: what the broker changes meanwhile would be in one half of a list only.
         told = []
-        few = len(records) <= _FEW and not self.faults.shuffles
+        few = len(records) <= self.few and not self.faults.shuffles
         for index, record in enumerate(records if few else ()):
             body = layout.write(record)
             told.append((struct.pack("<Bi", at, index), body))

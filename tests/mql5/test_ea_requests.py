@@ -28,7 +28,7 @@ from bridge.sim.market import Market
 from bridge.sim.trading_request import Draft, Refused, RequestMaker
 from bridge.wire.messages import New, pack_message
 from bridge.wire.spec import DenyReason, NewFlag
-from tests.mql5 import broker_trade, building
+from tests.mql5 import building
 from tests.mql5.broker_trade import TradeFaults
 from tests.mql5.host import EaProcess
 from tests.mql5.link import Call
@@ -536,7 +536,7 @@ def test_a_list_that_changes_while_it_is_read_is_whole(
     exchange, broker = busy_bench.exchange, program.process.broker
     program.look_at(exchange, busy_bench.market)
     monkeypatch.setattr(broker.trade, "keeps_lists", False)
-    monkeypatch.setattr(broker_trade, "_FEW", 0)
+    monkeypatch.setattr(broker.trade, "few", 0)
     at = Call.POSITION_AT if call == POSITIONS else Call.ORDER_AT
     answer = broker._answers[at]
     first = (exchange.positions() if call == POSITIONS else exchange.orders())[0]
