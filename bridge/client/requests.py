@@ -7,7 +7,7 @@ Theory of operation::
 
     ask ──▶ UNSENT ──handed to the socket──▶ SENT ──▶ done, or failed by the relay's word
               │                               │  ▲
-              │                               └──┘ an order without a reply is asked for again
+              │                               └──┘ what has no reply is asked for again
               └──────────── deadline ─────────┴──▶ failed: unreachable, too late, unknown
 
 Rule 1: every request has one outcome, told once: the result, the relay's error, or at its
@@ -17,7 +17,8 @@ deadline has passed is never sent, whenever the relay comes back.
 Rule 3: a request that may trade, once sent, is undone by nothing but the relay's word. It is
 asked again under the same ids, which the relay executes once at most; an error, or a DENIED
 that is in no journal, is the relay's word for one question: it counts when every question that
-was sent has got one; else the outcome is ``OrderUnknown``.
+was sent has got one; else the outcome is ``OrderUnknown``. What only reads is asked for once more:
+the socket may have given the first frame to a connection that was just ending.
 Rule 4: an outcome is told last, when nothing here is left to be changed: whoever hears it may
 ask the next thing at once.
 """
@@ -45,7 +46,8 @@ __all__ = ["OpenRequests"]
 log = logging.getLogger(__name__)
 
 _OPEN_MAX: Final = 10_000
-#: An order without a reply is asked for again after this time, or this part of its deadline.
+#: What has no reply is asked for again after this time, or this part of its deadline: an order again
+#: and again, anything else once, in case a connection took it that was just ending.
 _AGAIN_S: Final = 1.0
 _AGAIN_PART: Final = 0.25
 _NEVER: Final = float("inf")
@@ -87,7 +89,7 @@ class _Request:
         self.sent = False
         self.done = done
         self.failed = failed
-        #: of the frames that ask for it: more than one only for an order
+        #: of the frames that ask for it
         self.ids: list[int] = []
         self.unanswered = 0
         self.again_at = _NEVER
@@ -193,7 +195,7 @@ class OpenRequests:
                     return
                 request.sent = True
                 request.unanswered += 1
-                if request.trades and not request.denied:
+                if not request.denied and (request.trades or len(request.ids) == 1):
                     request.again_at = now + min(_AGAIN_S, request.timeout_s * _AGAIN_PART)
             # What is too late stays open until ``timer`` tells so.
             del self._unsent[request_id]
@@ -229,7 +231,7 @@ class OpenRequests:
 
     def timer(self, now: float) -> None:
         """
-        Fail what is too late, ask again for orders without a reply; call ``send`` afterwards.
+        Fail what is too late, ask again for what has no reply; call ``send`` afterwards.
         """
         late = [request for request in self._open if now >= request.deadline]
         for request in late:

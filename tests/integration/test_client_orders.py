@@ -299,13 +299,13 @@ def test_the_same_from_asyncio_at_its_deadline(relay):
     asyncio.run(main())
 
 
-def test_what_only_reads_is_asked_once(relay, client):
+def test_what_only_reads_is_asked_twice(relay, client):
     asked = []
     relay.answers["account"] = asked.append
 
     with pytest.raises(RelayUnreachable, match="nothing answered account"):
         client._run(client._parts.orders.account(), SHORT_S)
-    assert 1 == len(asked)
+    assert 2 == len(asked)
 
 
 # --- errors: nothing left the relay, or nobody knows
