@@ -99,7 +99,7 @@ _CONSTANTS: Final[tuple[tuple[str, ModuleType, str, str], ...]] = (
         "_NARROW_MSC",
         "the same where time alone tells two orders apart",
     ),
-    ("TRACES_TINY", trading_evidence, "_TINY", "numbers that differ by less are equal"),
+    ("TRACES_TINY", trading_changes, "TINY", "numbers that differ by less are equal"),
     ("TRACES_END_OF_TIME", trading_evidence, "_END_OF_TIME", "ms, later than any time"),
     (
         "FRESHNESS_HELD_MAX_US",

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bridge.model.enums import TradeRequestActions
-from bridge.wire.spec import OrderOutcome
+from bridge.sim.trading_results import EXECUTED
 
 if TYPE_CHECKING:
     from bridge.model.trade import OrderRecord, PositionRecord, TradeRequest
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from bridge.sim.trading_ports import Broker
     from bridge.wire.messages import OrderRequest, Result
 
-__all__ = ["HELD_MAX_US", "OwnChanges", "asked_by", "is_near", "levels_of", "values_of"]
+__all__ = ["HELD_MAX_US", "TINY", "OwnChanges", "asked_by", "is_near", "levels_of", "values_of"]
 
 #: What shows nothing of our last order or change for so long is taken as it is: somebody else's
 #: deals, or a server that does not tell when a position changed.
 HELD_MAX_US: Final = 10_000_000
+#: Numbers that differ by less are equal.
+TINY: Final = 1e-9
 _CHANGED: Final[dict[int, tuple[str, ...]]] = {
     TradeRequestActions.SLTP: ("sl", "tp"),
     TradeRequestActions.MODIFY: ("price", "stoplimit", "sl", "tp", "type_time", "expiration"),
 }
-_EXECUTED: Final = frozenset({OrderOutcome.DONE, OrderOutcome.PARTIAL, OrderOutcome.PLACED})
-_TINY: Final = 1e-9
 
 
 def levels_of(position: PositionRecord) -> tuple[float, ...]:
@@ -66,7 +66,7 @@ def is_near(values: tuple[float | None, ...], others: tuple[float, ...]) -> bool
     Tell whether values are the same but for noise; ``None`` is not looked at.
     """
     return len(values) == len(others) and all(
-        value is None or abs(value - other) < _TINY
+        value is None or abs(value - other) < TINY
         for value, other in zip(values, others, strict=True)
     )
 
@@ -90,7 +90,7 @@ class OwnChanges:
         Note what a command of ours came to.
         """
         asked = asked_by(entry.sent)
-        if not asked or result.outcome not in _EXECUTED or is_near(asked, entry.before):
+        if not asked or result.outcome not in EXECUTED or is_near(asked, entry.before):
             return
         for key in [key for key, one in self._last.items() if _is_old(one, now_us)]:
             del self._last[key]

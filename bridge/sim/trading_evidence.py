@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from bridge.model.enums import DealEntry, OrderReason, OrderState, OrderType, TradeRequestActions
 from bridge.model.trade import TAG_PREFIX
 from bridge.sim.ledger import LedgerError
-from bridge.sim.trading_changes import asked_by, is_near, levels_of, values_of
+from bridge.sim.trading_changes import TINY, asked_by, is_near, levels_of, values_of
 from bridge.wire.spec import Evidence, OrderOutcome
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ _MARGIN_MSC: Final = 24 * 3_600_000
 #: The same where time alone tells two orders apart.
 _NARROW_MSC: Final = 5_000
 _END_OF_TIME: Final = 2**62
-_TINY: Final = 1e-9
 
 
 class Case(NamedTuple):
@@ -189,7 +188,7 @@ class EvidenceFinder:
             if low <= order.time_setup_msc <= high
             and order.reason == OrderReason.EXPERT
             and (order.symbol, order.type, order.magic) == (sent.symbol, sent.type, sent.magic)
-            and abs(order.volume_initial - sent.volume) < _TINY
+            and abs(order.volume_initial - sent.volume) < TINY
             and _may_be_rewritten(order.comment, case.tag)
             and not self._belongs_to_another(case.command_id, order.ticket)
         }
@@ -201,7 +200,7 @@ class EvidenceFinder:
             and low <= deal.time_msc <= high
             and deal.reason == OrderReason.EXPERT
             and (deal.symbol, deal.type, deal.magic) == (sent.symbol, sent.type, sent.magic)
-            and deal.volume < sent.volume + _TINY
+            and deal.volume < sent.volume + TINY
             and _may_be_rewritten(deal.comment, case.tag)
             and not self._belongs_to_another(case.command_id, deal.order)
         }
@@ -237,14 +236,14 @@ class EvidenceFinder:
             order = traces.open[0]
             filled = round(order.volume_initial - order.volume_current, 8)
             return finding._replace(
-                outcome=OrderOutcome.PARTIAL if filled > _TINY or deals else OrderOutcome.PLACED,
+                outcome=OrderOutcome.PARTIAL if filled > TINY or deals else OrderOutcome.PLACED,
                 time_msc=finding.time_msc or order.time_setup_msc,
                 price=finding.price or order.price_open,
                 volume=max(volume, filled),
-                complete=volume >= filled - _TINY,
+                complete=volume >= filled - TINY,
             )
         wanted = case.request.volume if case.sent is None else case.sent.volume
-        whole = wanted is None or volume >= wanted - _TINY
+        whole = wanted is None or volume >= wanted - TINY
         return finding._replace(
             outcome=OrderOutcome.DONE if whole else OrderOutcome.PARTIAL,
             evidence=Evidence.HISTORY_DEALS,
@@ -367,14 +366,14 @@ def _judge_position(case: Case, position: PositionRecord) -> Finding:
     unchanged = (
         position.ticket == position.identifier
         and position.time_update_msc == position.time_msc
-        and (wanted is None or position.volume < wanted + _TINY)
+        and (wanted is None or position.volume < wanted + TINY)
     )
     if not unchanged:
         return Finding(
             OrderOutcome.UNKNOWN,
             text="its position has changed since: how much was executed will be told by its deals",
         )
-    whole = wanted is None or position.volume >= wanted - _TINY
+    whole = wanted is None or position.volume >= wanted - TINY
     return Finding(
         OrderOutcome.DONE if whole else OrderOutcome.PARTIAL,
         Evidence.POSITIONS,
@@ -395,11 +394,11 @@ def _judge_closed(order: OrderRecord, finding: Finding, *, pending: bool) -> Fin
         price=finding.price or order.price_open,
         time_msc=finding.time_msc or order.time_done_msc,
         position=finding.position or order.position_id,
-        complete=finding.volume >= filled - _TINY,
+        complete=finding.volume >= filled - TINY,
     )
     if order.state == OrderState.FILLED:
         return finding._replace(outcome=OrderOutcome.DONE)
-    if filled > _TINY:
+    if filled > TINY:
         return finding._replace(outcome=OrderOutcome.PARTIAL)
     text = f"the order is closed without a deal: {_state(order)}"
     if order.state == OrderState.REJECTED or not pending:

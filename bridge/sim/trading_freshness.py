@@ -8,11 +8,12 @@ then, and a change until our last one of the same order or position is seen.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bridge.model.enums import TradeRequestActions
 from bridge.sim.trading_changes import HELD_MAX_US, OwnChanges
-from bridge.wire.spec import NewFlag, OrderOutcome
+from bridge.sim.trading_results import EXECUTED
+from bridge.wire.spec import NewFlag
 
 if TYPE_CHECKING:
     from bridge.model.trade import PositionRecord
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from bridge.wire.messages import New, Result
 
 __all__ = ["Freshness"]
-
-_TRADED: Final = frozenset({OrderOutcome.DONE, OrderOutcome.PARTIAL, OrderOutcome.PLACED})
 
 
 class _Own(NamedTuple):
@@ -71,7 +70,7 @@ class Freshness:
         Note what a command of ours came to.
         """
         self._changes.changed(entry, result, now_us)
-        traded = result.outcome in _TRADED and entry.sent.action == TradeRequestActions.DEAL
+        traded = result.outcome in EXECUTED and entry.sent.action == TradeRequestActions.DEAL
         if traded and not self._hedging:
             symbol = entry.sent.symbol
             before = self._before.get(symbol)

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from bridge.sim.trading_evidence import Finding
     from bridge.sim.trading_ports import Moment
 
-__all__ = ["ResultMaker", "adds_to", "outcome_of", "replayed"]
+__all__ = ["EXECUTED", "ResultMaker", "adds_to", "outcome_of", "replayed"]
 
+#: Outcomes of what has done something at the broker, or is about to.
+EXECUTED: Final = frozenset({OrderOutcome.PLACED, OrderOutcome.PARTIAL, OrderOutcome.DONE})
 _DEALS_MAX: Final = 256
-_EXECUTED: Final = frozenset({OrderOutcome.PLACED, OrderOutcome.PARTIAL, OrderOutcome.DONE})
 #: Outcomes that any evidence of an execution replaces.
 _NOT_EXECUTED: Final = frozenset(
     {OrderOutcome.INTENT, OrderOutcome.UNKNOWN, OrderOutcome.NOT_FOUND, OrderOutcome.REJECTED}
@@ -57,11 +58,11 @@ def adds_to(known: Result | None, finding: Finding) -> bool:
     Tell whether evidence says more than the last RESULT did.
     """
     if known is None:
-        return finding.outcome in _EXECUTED or finding.outcome is OrderOutcome.REJECTED
+        return finding.outcome in EXECUTED or finding.outcome is OrderOutcome.REJECTED
     outcome = OrderOutcome(known.outcome)
     if finding.outcome is OrderOutcome.REJECTED:
         return outcome in {OrderOutcome.UNKNOWN, OrderOutcome.INTENT, OrderOutcome.PLACED}
-    if finding.outcome not in _EXECUTED:
+    if finding.outcome not in EXECUTED:
         return False
     if outcome in _NOT_EXECUTED:
         return True

@@ -82,12 +82,15 @@ def test_an_order_that_reversed_a_position_is_not_taken_for_the_one_that_opened_
     Its position has its ticket, the identifier of before, and less than it has traded.
     """
     netting = short_in_netting()
-    rule(netting, fill_ms=(100, 100), visibility_ms=(60_000, 60_000), lose_reply=1.0)
+    rule(netting, lose_reply=1.0, reply_timeout_ms=200, visibility_ms=(60_000, 60_000))
     netting.send(netting.new(buy(0.3), "test/b"))
-    netting.advance(90_000)
+    netting.advance(40_000)
+    early = netting.query("test/b", settle_ms=3_000)["test/b"]
+    netting.advance(50_000)
     found = netting.query("test/b", settle_ms=3_000)["test/b"]
     (deal,) = netting.exchange.ledger().deals_of(order_tag("test/b"))
 
+    assert UNKNOWN is outcome(early)
     assert (DONE, 0.3) == (outcome(found), found.volume)
     assert (deal.order, (deal.ticket,)) == (found.order, found.deals)
 
