@@ -61,8 +61,18 @@ class Listener:
         Log all terminals out and close.
         """
         if self._server is not None:
+            # asyncio cannot make the links of what was accepted last when the server is closed.
+            for listener in self._server.sockets:
+                asyncio.get_running_loop().remove_reader(listener)
+            await _turns(2)
             self._server.close()
         self._links.log_out()
-        # One turn of the loop lets the transports write the logouts.
-        await asyncio.sleep(0)
+        # One turn lets the transports write the logouts, another one close what is cut.
+        await _turns(1)
         self._links.abort()
+        await _turns(1)
+
+
+async def _turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)

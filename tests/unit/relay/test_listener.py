@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import socket
 import sys
+import warnings
 
 import pytest
 
@@ -51,6 +54,32 @@ def test_stopping_logs_every_terminal_out(bench, links):
 
         assert (LogoutCode.SHUTTING_DOWN, 1_000) == (end.code, end.retry_after_ms)
     assert bench.terminal().link is None
+
+
+@pytest.mark.parametrize("turns", range(5))
+def test_what_was_accepted_last_is_closed_as_well(links, turns):
+    """A terminal that dials while the relay stops must not wait for its silence limit."""
+
+    async def dial_and_stop() -> list[socket.socket]:
+        listener = Listener(links)
+        port = await listener.listen("127.0.0.1", 0)
+        dialled = [socket.create_connection(("127.0.0.1", port)) for _ in range(3)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await listener.stop()
+        return dialled
+
+    with warnings.catch_warnings(record=True) as unclosed:
+        warnings.simplefilter("always", ResourceWarning)
+        for terminal in asyncio.run(dial_and_stop()):
+            with terminal:
+                terminal.settimeout(10)
+                with contextlib.suppress(ConnectionResetError):
+                    while terminal.recv(1024):
+                        pass
+        gc.collect()
+
+    assert [] == [str(one.message) for one in unclosed]
 
 
 def test_a_port_that_is_taken_is_named(links):
