@@ -577,6 +577,8 @@ class TerminalProcess:
         SIGSTOP: its connection stays open, and nothing comes.
         """
         self.process.send_signal(signal.SIGSTOP)
+        # What it is asked now it may still answer, before it stands.
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
 
     def go_on(self) -> None:
         """
