@@ -426,9 +426,8 @@ void CRelayLink::Close(const int code,const string text)
       for(int i=0; i<LINK_LAST_FLUSHES && sound && (m_transport.Pending()>0 || m_session.WantsToSend()); i++)
          sound=Flush();
       //--- closed with something unread it is a reset, which may overtake what was said
-      const bool room=(ArraySize(m_in)==LINK_RECEIVE_SIZE);
-      for(int i=0; i<LINK_LAST_FLUSHES && sound && room && m_transport.Receive(m_in,LINK_RECEIVE_SIZE)>0; i++)
-         m_log.Debug("what the relay said at last is not read");
+      if(sound && ArraySize(m_in)==LINK_RECEIVE_SIZE)
+         m_transport.Discard(m_in,LINK_RECEIVE_SIZE);
       if(!sound)
          m_log.Debug("the relay could not be told: "+m_transport.Problem());
      }

@@ -28,6 +28,9 @@ public:
    // Read what is there into the begin of a buffer: more than 0: so many bytes; 0: nothing now;
    // -1: the connection is over, and closed here.
    int               Receive(uchar &buffer[],const int limit);
+   // Read what is there and forget it: what is closed with something unread may take back what was
+   // sent at last.
+   void              Discard(uchar &buffer[],const int limit);
    // What is to be sent: append to it whole frames, then Flush().
    bool              Queue(const CByteBuffer &data);
    int               Pending(void) const { return(m_out.Size()-m_sent); } // queued, not yet taken
@@ -77,6 +80,8 @@ private:
 #define TRANSPORT_ERR_CONNECT        5272
 #define TRANSPORT_ERR_IO             5273
 #define TRANSPORT_TLS_PORT           443
+//--- reads of what nobody needs any more
+#define TRANSPORT_DISCARDS           64
 
 CSocketTransport::CSocketTransport(void) : m_handle(INVALID_HANDLE),m_address(""),m_host(""),m_problem(""),
                                            m_error(0),m_denied(false),m_sent(0),m_hurry_until_us(0),m_one_seen(false),m_one_since_us(0)
@@ -186,6 +191,17 @@ int CSocketTransport::Receive(uchar &buffer[],const int limit)
       return(-1);
      }
    return(count);
+  }
+
+void CSocketTransport::Discard(uchar &buffer[],const int limit)
+  {
+   //--- here also one byte is believed at once: nothing is lost by a read that finds none
+   for(int i=0; i<TRANSPORT_DISCARDS && m_handle!=INVALID_HANDLE; i++)
+     {
+      uint readable=SocketIsReadable(m_handle);
+      if(readable==0 || SocketRead(m_handle,buffer,(readable>(uint)limit ? (uint)limit : readable),TRANSPORT_READ_TIMEOUT_MS)<=0)
+         return;
+     }
   }
 
 bool CSocketTransport::Queue(const CByteBuffer &data)
