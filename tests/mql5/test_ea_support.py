@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import hashlib
 import re
@@ -262,6 +263,27 @@ def test_a_failed_send_ends_the_connection(run, rng):
 
     assert "open false" in text
     assert "sending to the relay" in text
+
+
+@pytest.mark.parametrize("mode", ["", "timeout_dropped,readable_speculative_1"])
+def test_what_was_said_at_last_is_not_taken_back_by_a_reset(run, mode):
+    """As when a socket is closed with something unread, be it one byte."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        concurrent.futures.ThreadPoolExecutor(1) as peer,
+    ):
+
+        def hear():
+            connection, _ = listener.accept()
+            with connection:
+                connection.settimeout(20)
+                connection.sendall(b"abcd")
+                return b"".join(iter(lambda: connection.recv(64), b""))
+
+        heard = peer.submit(hear)
+        run("farewell", options={"socket_mode": mode}, Port=listener.getsockname()[1], Bytes=3)
+
+        assert b"farewell" == heard.result(20)
 
 
 def test_reading_does_not_block(run):

@@ -12,7 +12,7 @@
 #include <Bridge/Net/BackOff.mqh>
 #include <Bridge/Net/SocketTransport.mqh>
 
-input string InpWhat="identity";     // identity, echo, log or backoff
+input string InpWhat="identity";     // identity, echo, farewell, log or backoff
 input string InpAlias="demo";        // alias
 input string InpServer="Demo-Server"; // trade server
 input string InpEpoch="0";           // relay_epoch to remember
@@ -90,6 +90,23 @@ void TryEcho(void)
    transport.Close();
   }
 
+// Say something and end, with one byte of the peer's unread.
+void TryFarewell(void)
+  {
+   CSocketTransport transport;
+   CByteBuffer data;
+   uchar buffer[];
+   uchar said[];
+   if(!transport.Connect(InpHost,InpPort,2000) || ArrayResize(buffer,16)!=16)
+      return;
+   while(transport.Receive(buffer,InpBytes)==0)
+      Sleep(1);
+   const int size=StringToCharArray("farewell",said,0,8,CP_UTF8);
+   if(data.Append(said,0,size) && transport.Queue(data) && transport.Flush())
+      transport.Discard(buffer,16);
+   transport.Close();
+  }
+
 void TryLog(void)
   {
    CLog log;
@@ -132,6 +149,8 @@ void OnStart(void)
       TryIdentity();
    if(InpWhat=="echo")
       TryEcho();
+   if(InpWhat=="farewell")
+      TryFarewell();
    if(InpWhat=="log")
       TryLog();
    if(InpWhat=="backoff")
