@@ -42,14 +42,17 @@ __all__ = ["Engine", "StreamHandle"]
 
 log = logging.getLogger(__name__)
 
-#: Half-open connections are noticed within 1 + 3 s.
+#: Of a DEALER: half-open connections are noticed within 1 + 3 s.
 _HEARTBEAT_IVL_MS: Final = 1_000
 _HEARTBEAT_TIMEOUT_MS: Final = 3_000
 _RECONNECT_IVL_MS: Final = 100
 _RECONNECT_IVL_MAX_MS: Final = 1_000
 _CONNECT_TIMEOUT_MS: Final = 3_000
 _HANDSHAKE_IVL_MS: Final = 3_000
-_KEEPALIVE_IDLE_S: Final = 30
+#: Of a SUB: the system notices that the relay's computer is gone, whether it is read or not.
+_KEEPALIVE_IDLE_S: Final = 2
+_KEEPALIVE_INTVL_S: Final = 1
+_KEEPALIVE_CNT: Final = 3
 _RCVHWM: Final = 100_000
 #: A page of a replay is 1 MiB; a snapshot or a page of symbols is less.
 _REPLY_MAX: Final = 8 * 1024 * 1024
@@ -324,8 +327,11 @@ class Engine:
         made.linger = 0
         made.setsockopt(zmq.RCVHWM, _RCVHWM)
         made.setsockopt(zmq.MAXMSGSIZE, message_max)
-        made.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_IVL_MS)
-        made.setsockopt(zmq.HEARTBEAT_TIMEOUT, _HEARTBEAT_TIMEOUT_MS)
+        if kind == zmq.DEALER:
+            # Not a SUB: one that is not read hears no PONG, and libzmq 4.3 aborts the process when
+            # it is read again (libzmq issues 3937, 4767).
+            made.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_IVL_MS)
+            made.setsockopt(zmq.HEARTBEAT_TIMEOUT, _HEARTBEAT_TIMEOUT_MS)
         made.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_IVL_MS)
         made.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_IVL_MAX_MS)
         made.setsockopt(zmq.CONNECT_TIMEOUT, _CONNECT_TIMEOUT_MS)
@@ -333,6 +339,8 @@ class Engine:
         made.setsockopt(zmq.IPV6, int("[" in self.endpoint))
         made.setsockopt(zmq.TCP_KEEPALIVE, 1)
         made.setsockopt(zmq.TCP_KEEPALIVE_IDLE, _KEEPALIVE_IDLE_S)
+        made.setsockopt(zmq.TCP_KEEPALIVE_INTVL, _KEEPALIVE_INTVL_S)
+        made.setsockopt(zmq.TCP_KEEPALIVE_CNT, _KEEPALIVE_CNT)
         return made
 
     # --- requests ---------------------------------------------------------------------------

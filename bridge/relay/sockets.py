@@ -19,9 +19,13 @@ __all__ = ["BoundSockets", "PublishPort", "RequestPort"]
 
 log = get_logger(__name__)
 
-#: RFC 7/MDP brokers close idle peers in seconds; here a peer may be idle but not gone
+#: where requests come in. RFC 7/MDP brokers close idle peers in seconds; here one may be idle, not gone
 _HEARTBEAT_IVL_MS: Final = 1_000
 _HEARTBEAT_TIMEOUT_MS: Final = 4_000
+#: the system notices that the other computer is gone, whether its program reads or not
+_KEEPALIVE_IDLE_S: Final = 2
+_KEEPALIVE_INTVL_S: Final = 1
+_KEEPALIVE_CNT: Final = 3
 _HANDSHAKE_IVL_MS: Final = 2_000
 _SUBSCRIPTION_MAX: Final = 1_024
 #: at the end, so long for what subscribers have not taken, and for the last replies
@@ -124,8 +128,15 @@ class BoundSockets:
         socket.setsockopt(zmq.RCVHWM, _RCVHWM)
         socket.setsockopt(zmq.MAXMSGSIZE, size)
         socket.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_IVL_MS)
-        socket.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_IVL_MS)
-        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, _HEARTBEAT_TIMEOUT_MS)
+        if not publishes:
+            # A subscriber that reads nothing for a while answers no PING either; and libzmq 4.3
+            # aborts its process when it reads again (libzmq issues 3937, 4767).
+            socket.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_IVL_MS)
+            socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, _HEARTBEAT_TIMEOUT_MS)
+        socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+        socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, _KEEPALIVE_IDLE_S)
+        socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, _KEEPALIVE_INTVL_S)
+        socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, _KEEPALIVE_CNT)
         host, port = split_endpoint(endpoint)
         try:
             socket.bind(f"tcp://{host}:{port or '*'}")
