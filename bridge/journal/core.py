@@ -622,7 +622,11 @@ class Journal:
             if not self._store.has_event(key):
                 return False
             self._remember_event(key)
-        self._store.deliver(functools.partial(done, None))
+        if len(self._pipeline):
+            # What is told in its turn says that everything before it is on disk as well.
+            self._pipeline.submit((), done)
+        else:
+            self._store.deliver(functools.partial(done, None))
         return True
 
     def _remember_event(self, key: EventKey) -> None:

@@ -29,6 +29,11 @@ def test_no_order_is_doubled_none_forgotten(place, seed):
     assert report.executed > ORDERS // 4
 
 
+def test_an_event_that_was_not_written_is_told_again_although_one_behind_it_was_known():
+    """An ack of the known one passed over those before it, which a full disk did not take."""
+    assert [] == run_seed(616_358, Plan(orders=ORDERS)).failures
+
+
 def test_the_same_seed_is_the_same_run():
     first, second = (run_seed(11, Plan(orders=40)) for _ in range(2))
     other = run_seed(12, Plan(orders=40))

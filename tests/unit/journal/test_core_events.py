@@ -60,6 +60,21 @@ def test_a_repeated_event_is_dropped_and_acknowledged_when_the_first_is_on_disk(
     assert (41, 1) == journal.newest(ALIAS)
 
 
+def test_a_repetition_is_not_told_before_what_came_before_it(journal, store, told):
+    """Its EVENT_ACK says that the terminal need not send anything before it again."""
+    note(journal, told, "first", 5, 100)
+    store.flush()
+    note(journal, told, "lost", 4, 99)
+    note(journal, told, "repetition", 5, 100)
+
+    assert ["first"] == told.names
+
+    store.fail = FULL
+    store.flush()
+
+    assert ["lost", "repetition"] == told.failed
+
+
 def test_a_deal_and_an_order_of_the_same_number_and_time_are_two_events(journal, store, told):
     numbers = [
         note(journal, told, "deal", 5, 100),
