@@ -49,7 +49,7 @@ _RECONNECT_IVL_MS: Final = 100
 _RECONNECT_IVL_MAX_MS: Final = 1_000
 _CONNECT_TIMEOUT_MS: Final = 3_000
 _HANDSHAKE_IVL_MS: Final = 3_000
-#: Of a SUB: the system notices that the relay's computer is gone, whether it is read or not.
+#: The system notices that the relay's computer is gone, also of a SUB that is not read.
 _KEEPALIVE_IDLE_S: Final = 2
 _KEEPALIVE_INTVL_S: Final = 1
 _KEEPALIVE_CNT: Final = 3

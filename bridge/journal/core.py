@@ -397,10 +397,11 @@ class Journal:
         """
         Take an event of a terminal and return its number in ``trade/<alias>``.
 
-        ``None``: it is a repetition, and ``done`` is called when the first one is on disk. An
-        event is known by account, kind, ticket and ``state``; one without ``cursor`` and
-        ``state`` (ORDER, POSITION, REQUEST) is never a repetition. ``make_body`` is called before
-        this returns, and only for an event that is new; publish its body at ``done(None)``.
+        ``None``: it is a repetition, and ``done`` is called when the first one is on disk, and
+        whatever was noted before the repetition. An event is known by account, kind, ticket and
+        ``state``; one without ``cursor`` and ``state`` (ORDER, POSITION, REQUEST) is never a
+        repetition. ``make_body`` is called before this returns, and only for an event that is
+        new; publish its body at ``done(None)``.
         """
         key = EventKey(account, kind, ticket, state) if cursor is not None or state else None
         if key is not None and self._is_repetition(key, done):
