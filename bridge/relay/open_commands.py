@@ -340,6 +340,9 @@ class OpenCommands:
             self._never_seen(command, result, now)
         elif command is not None and command.stage in (Stage.RESERVING, Stage.READY):
             log.error("a result before its NEW", terminal=self._desk.alias, id=entry.command_id)
+        elif _tells_nothing(result):
+            # The terminal could not look: what was known before is still what is known.
+            self._desk.journal.note(entry.command_id, self._step_of(result, result.text, now))
         elif result.outcome in _OF_ITS_LEDGER and result.incarnation != entry.incarnation:
             self._take_as_unknown(entry, result, ANOTHER_LEDGER, now)
         else:
@@ -626,6 +629,11 @@ class OpenCommands:
             self._open[child.command_id].entry if child.command_id in self._open else child
             for child in self._desk.journal.children(parent)
         ]
+
+
+def _tells_nothing(result: Result) -> bool:
+    unfounded = result.evidence == Evidence.NONE and not result.replayed
+    return result.outcome == OrderOutcome.UNKNOWN and unfounded
 
 
 def _is_to_be_asked(command: OpenCommand, account: Account | None) -> bool:

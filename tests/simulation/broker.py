@@ -193,10 +193,11 @@ class Broker:
         """
         view = self.exchange._view
         states = [one for one in view._waiting if one[2].kind in {Kind.ORDER, Kind.POSITION}]
-        view._waiting = [one for one in view._waiting if one not in states]
-        heapq.heapify(view._waiting)
+        # They wait until all are shown: the view has forgotten what is newer when nothing waits.
         for _, serial, change in sorted(states, key=lambda one: one[1]):
             view._show(change, serial)
+        view._waiting = [one for one in view._waiting if one not in states]
+        heapq.heapify(view._waiting)
         self.exchange.transactions()
 
     # --- inside ----------------------------------------------------------------------------

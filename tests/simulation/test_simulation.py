@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from bridge.model.trade import PositionRecord
+from bridge.sim.exchange_books import Change, Kind
+from tests.simulation.broker import Broker
 from tests.simulation.claims import Claim, Said, Wish
+from tests.simulation.loop import Loop
 from tests.simulation.oracle import Oracle
 from tests.simulation.runs import run_seed
 from tests.simulation.world import Plan
@@ -191,3 +196,20 @@ def test_a_denial_is_wrong_unless_another_question_may_have_come_behind_it():
     wish = wish_with(denied, later, action="DEAL", volume=0.1, symbol="", type="BUY")
 
     assert [] == Oracle(orders, deals, tags, [], events_of(deals)).judge([wish]).failures
+
+
+def test_a_terminal_that_starts_is_not_told_of_what_is_gone():
+    """A change of a position that came late showed it again although it was closed: reversed."""
+    loop = Loop()
+    broker = Broker(loop, random.Random(1), 1, netting=True, symbols=["EURUSD"], clock_offset_us=0)
+    view = broker.exchange._view
+    one, other = (PositionRecord(ticket=ticket, symbol="EURUSD") for ticket in (7, 8))
+    view.schedule(Change(Kind.POSITION, 5, None), 4_000_000)
+    view.schedule(Change(Kind.POSITION, 7, one), 3_000_000)
+    view.schedule(Change(Kind.POSITION, 7, None), 1_000_000)
+    view.schedule(Change(Kind.POSITION, 8, other), 1_000_000)
+    view.arrive(2_000_000)
+
+    broker.synchronise()
+
+    assert [8] == [position.ticket for position in broker.exchange.positions()]

@@ -255,6 +255,38 @@ def test_what_the_ledger_knew_and_does_not_know_any_more_is_never_sent_again(
     assert "UNKNOWN" == bench.status()
 
 
+def could_not_look(bench):
+    bench.answer("c/1", OrderOutcome.UNKNOWN, evidence=0, text="256 commands wait")
+
+
+def test_a_terminal_that_could_not_look_has_not_said_that_its_ledger_knew_the_command(bench):
+    """Too many commands waited: it was UNKNOWN for ever when the ledger was asked at last."""
+    cut_with_an_open_order(bench)
+    bench.wait(4 * SECOND)
+    bench.connect()
+    could_not_look(bench)
+
+    assert "UNKNOWN" == bench.status()
+
+    bench.wait(SECOND)
+    bench.answer("c/1", OrderOutcome.NEVER_SEEN)
+
+    assert ([], "DENIED(EXPIRED)") == (bench.news(), bench.status())
+
+
+def test_a_terminal_that_could_not_look_does_not_unsay_what_its_ledger_knew(bench):
+    bench.order(valid_for_ms=20_000)
+    bench.answer("c/1", OrderOutcome.INTENT)
+    bench.cut()
+    bench.connect()
+    could_not_look(bench)
+    bench.wait(SECOND)
+    bench.taken(New)
+    bench.answer("c/1", OrderOutcome.NEVER_SEEN)
+
+    assert ([], "UNKNOWN") == (bench.news(), bench.status())
+
+
 def test_what_the_ledger_knew_in_an_earlier_life_of_the_relay_is_not_called_expired(bench):
     bench.order(valid_for_ms=20_000)
     bench.answer("c/1", OrderOutcome.INTENT)
