@@ -414,8 +414,9 @@ class SqliteLedger:
             checks = {name: rest for name, *rest in reader.execute("SELECT * FROM checks")}
             for table in ("identity", "trading"):
                 rows = reader.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608  # names of this file
-                _, crc = checks.get(table, (0, None))
-                if len(rows) != 1 or not _is_sound((*rows[0], crc)):
+                value, crc = checks.get(table, (0, None))
+                # Only "commits" has a value: in another row it is a turned bit.
+                if value != 0 or len(rows) != 1 or not _is_sound((*rows[0], crc)):
                     raise self._refusal(f"the ledger is damaged: its {table}")
             commits, crc = checks.get("commits", (0, None))
             if not _is_sound(("commits", commits, crc)):

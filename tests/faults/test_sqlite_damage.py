@@ -91,6 +91,19 @@ def test_without_checksums_a_turned_bit_of_the_ledger_would_be_believed(tmp_path
     assert "has forgotten" in {specimen.flipped(specimen.name, place, 1) for place in places}
 
 
+@pytest.mark.parametrize("name", [b"trading", b"identity"])
+def test_a_turned_bit_in_a_check_that_has_no_value_is_noticed(name, tmp_path):
+    """Two bytes before the name is the type of the value: 8 is 0, 9 is 1, 12 an empty blob."""
+    specimen = LedgerSpecimen(tmp_path, killed=False)
+    data = specimen.files[specimen.name]
+    places = [match.start() for match in re.finditer(rb"\x08[\x04-\x06]" + name, data)]
+
+    assert [8] == [data[place] for place in places]
+    assert {REFUSED} == {
+        specimen.flipped(specimen.name, place, 1 << bit) for place in places for bit in range(8)
+    }
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_without_the_look_at_its_indexes_a_lost_entry_would_be_believed(
     kind, tmp_path, monkeypatch
