@@ -489,6 +489,27 @@ def test_a_log_that_lost_its_end_is_refused(path, program):
         MqlLedger(path)
 
 
+def test_statements_that_are_kept_hold_no_place_in_the_file(path):
+    """
+    One that stood on a row would keep the log from being taken in: it would grow without an end.
+    """
+    with reopened(path) as ledger:
+        for i in range(300):
+            ledger.write(entry(i))
+            ledger.write(entry(i, outcome=OrderOutcome.DONE, order=i + 1))
+            assert ledger.find(f"test/{i}") is not None
+            assert ledger.find_tag(f"zb1:{i}") is not None
+            assert ledger.find_order(i + 1) is not None
+            assert ledger.find(f"test/{i + 1}") is None
+        pages = path.with_name(path.name + "-wal").stat().st_size // 4096
+        with contextlib.closing(sqlite3.connect(path)) as other:
+            busy, log, taken_in = other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+
+        assert (0, 0, 0) == (busy, log, taken_in)
+        assert pages < 1100
+        assert entry(299, outcome=OrderOutcome.DONE, order=300) == ledger.find("test/299")
+
+
 # The end of the process, or of the power -------------------------------------------------------
 
 

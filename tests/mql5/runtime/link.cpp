@@ -35,7 +35,7 @@ std::size_t inbox_at = 0;
 
 // Reads once; without `wait`, only what is there. Returns whether anything came.
 bool receive(bool wait) {
-    char buffer[65536];
+    static char buffer[65536];  // not on the stack: it would be filled at each call
     const ssize_t size = recv(the_fd, buffer, sizeof buffer, wait ? 0 : MSG_DONTWAIT);
     if (size > 0) {
         inbox.append(buffer, static_cast<std::size_t>(size));

@@ -5,8 +5,9 @@
 // One connection to a SQLite file: statements, their values, the rows that they give, checksums of
 // rows. Every failure is a false and one sentence in Problem().
 //
-// Rule: no text of a statement is made of data, and every request is finalised: one that is left
-// open holds a place in the file, and keeps its log from being taken in.
+// Rule: no text of a statement is made of data, and every request is finished: one that stands on
+// a row holds a place in the file, and keeps its log from being taken in. A statement that every
+// order needs is kept: SQLite reads its text once, and to finish it is to reset it.
 // May touch: Database*. No sockets, orders.
 
 #ifndef BRIDGE_SUPPORT_DATABASE_MQH
@@ -24,6 +25,9 @@
 #define DATABASE_ERR_FULL     5613
 #define DATABASE_ERR_NOTADB   5626
 
+//--- how many statements are kept: those of an order
+#define DATABASE_KEPT_MAX 16
+
 #define DATABASE_MOVE_AWAY ": move it away, with its .mark; the terminal then begins as a new one"
 
 //+------------------------------------------------------------------+
@@ -31,6 +35,16 @@
 //+------------------------------------------------------------------+
 class CDatabase
   {
+private:
+   //--- kept statements: request i is that of text i, and is being used or has been reset
+   string            m_kept_sql[DATABASE_KEPT_MAX];
+   int               m_kept[DATABASE_KEPT_MAX];
+   bool              m_kept_used[DATABASE_KEPT_MAX];
+   int               m_kept_count;
+
+   int               Make(const string sql);
+   int               KeptAt(const int request) const;
+
 protected:
    int               m_database;
    string            m_file;
@@ -51,8 +65,11 @@ public:
    bool              IsOpen(void) const { return(m_database!=INVALID_HANDLE); }
    string            Name(void) const { return(m_file); }
    string            Problem(void) const { return(m_problem); }
-   //--- one statement: Prepare, Bind..., Run or Next, Finish always
+   //--- one statement: Prepare or Keep, Bind..., Run or Next, Finish always
    int               Prepare(const string sql,const bool writes);
+   // The same for one that is needed again: it is prepared once in the life of the connection. All
+   // its values are bound each time: those of the last time are still there.
+   int               Keep(const string sql,const bool writes);
    bool              BindLong(const int request,const int index,const long value);
    bool              BindText(const int request,const int index,const string value);
    bool              BindBlob(const int request,const int index,const uchar &value[]);
@@ -71,7 +88,7 @@ public:
    void              Fail(const string what,const int error);
   };
 
-CDatabase::CDatabase(void) : m_database(INVALID_HANDLE),m_file(""),m_problem(""),m_writes(false)
+CDatabase::CDatabase(void) : m_kept_count(0),m_database(INVALID_HANDLE),m_file(""),m_problem(""),m_writes(false)
   {
   }
 
@@ -96,6 +113,9 @@ void CDatabase::Disconnect(void)
   {
    const int database=m_database;
    m_database=INVALID_HANDLE;
+   for(int i=0; i<m_kept_count; i++)
+      DatabaseFinalize(m_kept[i]);
+   m_kept_count=0;
    if(database!=INVALID_HANDLE)
       DatabaseClose(database);
   }
@@ -106,6 +126,32 @@ void CDatabase::Disconnect(void)
 int CDatabase::Prepare(const string sql,const bool writes)
   {
    m_writes=writes;
+   return(Make(sql));
+  }
+
+int CDatabase::Keep(const string sql,const bool writes)
+  {
+   m_writes=writes;
+   for(int i=0; i<m_kept_count; i++)
+      if(!m_kept_used[i] && m_kept_sql[i]==sql)
+        {
+         m_kept_used[i]=true;
+         return(m_kept[i]);
+        }
+   const int request=Make(sql);
+   //--- behind the last place it is one as any other
+   if(request!=INVALID_HANDLE && m_kept_count<DATABASE_KEPT_MAX)
+     {
+      m_kept_sql[m_kept_count]=sql;
+      m_kept[m_kept_count]=request;
+      m_kept_used[m_kept_count]=true;
+      m_kept_count++;
+     }
+   return(request);
+  }
+
+int CDatabase::Make(const string sql)
+  {
    if(m_database==INVALID_HANDLE)
      {
       m_problem="the ledger is not open";
@@ -116,6 +162,14 @@ int CDatabase::Prepare(const string sql,const bool writes)
    if(request==INVALID_HANDLE)
       FailSql(GetLastError());
    return(request);
+  }
+
+int CDatabase::KeptAt(const int request) const
+  {
+   for(int i=0; i<m_kept_count; i++)
+      if(m_kept[i]==request)
+         return(i);
+   return(-1);
   }
 
 bool CDatabase::BindLong(const int request,const int index,const long value)
@@ -183,10 +237,25 @@ bool CDatabase::Run(const int request)
    return(Next(request,row));
   }
 
+// One that cannot be reset, as after a failure, is prepared anew the next time.
 void CDatabase::Finish(const int request)
   {
-   if(request!=INVALID_HANDLE)
-      DatabaseFinalize(request);
+   if(request==INVALID_HANDLE)
+      return;
+   const int kept=KeptAt(request);
+   if(kept>=0 && DatabaseReset(request)!=0)
+     {
+      m_kept_used[kept]=false;
+      return;
+     }
+   if(kept>=0)
+     {
+      m_kept_count--;
+      m_kept_sql[kept]=m_kept_sql[m_kept_count];
+      m_kept[kept]=m_kept[m_kept_count];
+      m_kept_used[kept]=m_kept_used[m_kept_count];
+     }
+   DatabaseFinalize(request);
   }
 
 bool CDatabase::Execute(const string sql)

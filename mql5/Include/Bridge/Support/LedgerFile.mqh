@@ -541,7 +541,7 @@ bool CLedgerFile::Seal(const string table)
 
 bool CLedgerFile::ReadCheck(const string name,long &value,long &crc,bool &found)
   {
-   const int request=Prepare("SELECT value,crc FROM checks WHERE name=?1",m_writes);
+   const int request=Keep("SELECT value,crc FROM checks WHERE name=?1",m_writes);
    found=false;
    bool sound=BindText(request,0,name) && Next(request,found);
    if(sound && found)
@@ -552,7 +552,7 @@ bool CLedgerFile::ReadCheck(const string name,long &value,long &crc,bool &found)
 
 bool CLedgerFile::PutCheck(const string name,const long value,const uint crc)
   {
-   const int request=Prepare("INSERT OR REPLACE INTO checks VALUES(?1,?2,?3)",true);
+   const int request=Keep("INSERT OR REPLACE INTO checks VALUES(?1,?2,?3)",true);
    const bool put=BindText(request,0,name) && BindLong(request,1,value) && BindLong(request,2,(long)crc) && Run(request);
    Finish(request);
    return(put);

@@ -129,7 +129,7 @@ bool CLedger::CommitState(const uint state)
 //+------------------------------------------------------------------+
 ENUM_LEDGER_LOOK CLedger::Find(const string command_id,SLedgerEntry &entry)
   {
-   const int request=m_store.Prepare("SELECT * FROM commands WHERE command_id=?1",false);
+   const int request=m_store.Keep("SELECT * FROM commands WHERE command_id=?1",false);
    const bool bound=m_store.BindText(request,0,command_id);
    const ENUM_LEDGER_LOOK found=(bound ? First(request,entry) : LEDGER_FAILED);
    m_store.Finish(request);
@@ -138,7 +138,7 @@ ENUM_LEDGER_LOOK CLedger::Find(const string command_id,SLedgerEntry &entry)
 
 ENUM_LEDGER_LOOK CLedger::FindTag(const string tag,SLedgerEntry &entry)
   {
-   const int request=m_store.Prepare("SELECT * FROM commands WHERE tag=?1 ORDER BY intent_msc LIMIT 1",false);
+   const int request=m_store.Keep("SELECT * FROM commands WHERE tag=?1 ORDER BY intent_msc LIMIT 1",false);
    const bool bound=m_store.BindText(request,0,tag);
    const ENUM_LEDGER_LOOK found=(bound ? First(request,entry) : LEDGER_FAILED);
    m_store.Finish(request);
@@ -149,7 +149,7 @@ ENUM_LEDGER_LOOK CLedger::FindOrder(const ulong order,SLedgerEntry &entry)
   {
    if(order==0)
       return(LEDGER_ABSENT);
-   const int request=m_store.Prepare("SELECT * FROM commands WHERE order_ticket=?1 ORDER BY intent_msc",false);
+   const int request=m_store.Keep("SELECT * FROM commands WHERE order_ticket=?1 ORDER BY intent_msc",false);
    //--- the column is signed: the bits are those of the ticket
    const bool bound=m_store.BindLong(request,0,(long)order);
    ENUM_LEDGER_LOOK found=(bound ? First(request,entry) : LEDGER_FAILED);
@@ -184,7 +184,7 @@ bool CLedger::CountSince(const long server_msc,long &count)
   {
    bool row=false;
    count=0;
-   const int request=m_store.Prepare("SELECT COUNT(*) FROM commands WHERE intent_msc>?1",false);
+   const int request=m_store.Keep("SELECT COUNT(*) FROM commands WHERE intent_msc>?1",false);
    const bool sound=m_store.BindLong(request,0,server_msc) && m_store.Next(request,row) && row &&
                     m_store.Long(request,0,count);
    m_store.Finish(request);
@@ -306,8 +306,8 @@ bool CLedger::Replace(const SLedgerEntry &entry,const uchar &content[],const uch
       m_store.Fail("cannot be written: no memory",0);
       return(false);
      }
-   const int request=m_store.Prepare((entry.has_result ? "INSERT OR REPLACE INTO commands VALUES(?1,?2,?3,?4,?5,?6,?7,?9,?8)" :
-                                      "INSERT OR REPLACE INTO commands VALUES(?1,?2,?3,?4,?5,?6,?7,NULL,?8)"),true);
+   const int request=m_store.Keep((entry.has_result ? "INSERT OR REPLACE INTO commands VALUES(?1,?2,?3,?4,?5,?6,?7,?9,?8)" :
+                                   "INSERT OR REPLACE INTO commands VALUES(?1,?2,?3,?4,?5,?6,?7,NULL,?8)"),true);
    const bool written=m_store.BindText(request,0,entry.command_id) && m_store.BindText(request,1,entry.tag) &&
                       m_store.BindBlob(request,2,content) && m_store.BindBlob(request,3,attempt) &&
                       m_store.BindLong(request,4,entry.intent_msc) && m_store.BindLong(request,5,(long)entry.Outcome()) &&
