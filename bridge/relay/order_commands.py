@@ -90,7 +90,8 @@ class TradeSession:
     """
     What of a terminal's session matters to orders.
 
-    ``may_trade``: its role and both sides' capabilities take orders.
+    ``may_trade``: its role and both sides' capabilities take orders. ``begin_anew`` ends it with
+    a reason, and the terminal logs on again.
     """
 
     login: int
@@ -99,6 +100,7 @@ class TradeSession:
     netting: bool
     may_trade: bool
     send: Callable[[Message], None]
+    begin_anew: Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -342,9 +342,11 @@ class Orders:
             while desk.arrived:
                 desk.arrived.popleft()(now)
             desk.stirred = False
-            if desk.session is not None and self._told > self.state:
-                # WELCOME told it HALTED for the journal's sake, and that is well again.
-                self._obey(desk.state, desk.state_reason)
+            if desk.session is not None and desk.session.may_trade and self._told > self.state:
+                # WELCOME told it HALTED for the journal's sake, and that is well again. The next
+                # one says so: a HALT would also end what a dead man's switch has latched.
+                self._told = self.state
+                desk.session.begin_anew("orders are taken again: the journal works again")
             self._commands.expire(now)
             self._pending.advance(now)
             self._commands.send(now)

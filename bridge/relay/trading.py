@@ -5,6 +5,7 @@ The order path looks at its terminal through here (``TerminalView``).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
@@ -143,7 +144,13 @@ class TerminalTrading:
         may_trade = bool(link.capabilities & Capability.TRADE and hello.role & Role.TRADE)
         netting = hello.margin_mode in _NETTING
         session = TradeSession(
-            hello.login, hello.server, hello.incarnation, netting, may_trade, link.send
+            login=hello.login,
+            server=hello.server,
+            incarnation=hello.incarnation,
+            netting=netting,
+            may_trade=may_trade,
+            send=link.send,
+            begin_anew=functools.partial(link.close, LogoutCode.NORMAL),
         )
         self.orders.link_up(session, self._clock())
         if may_trade and link.capabilities & Capability.READS:

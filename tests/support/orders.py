@@ -110,6 +110,7 @@ class OrderBench:
         self.settings = TradingSettings(**{"enabled": True, "settle_ms": 6000, **settings})
         self.us = 1_000 * SECOND
         self.sent: list[Any] = []
+        self.ends: list[str] = []
         self.published: list[tuple[TradeKind, dict[str, Any]]] = []
         self.epoch = 0
         self.start()
@@ -162,6 +163,7 @@ class OrderBench:
             "netting": False,
             "may_trade": True,
             "send": self._send,
+            "begin_anew": self._begin_anew,
         }
         session = TradeSession(**{**values, **fields})
         self.orders.link_up(session, self.now)
@@ -171,6 +173,10 @@ class OrderBench:
     def _send(self, message):
         pack_message(message)  # as the protocol core does: what does not fit raises here
         self.sent.append(message)
+
+    def _begin_anew(self, reason):
+        self.ends.append(reason)
+        self.orders.link_down(self.now)
 
     def cut(self) -> None:
         self.orders.link_down(self.now)

@@ -162,22 +162,42 @@ def test_an_id_that_cannot_be_looked_up_is_denied_and_stops_nothing(bench, monke
     assert ["c/1"] == bench.news()
 
 
-def test_a_terminal_that_was_halted_for_the_journal_is_let_go_with_it(bench):
-    """WELCOME said HALTED while nothing could be journalled; the terminal keeps to that."""
+def test_a_session_that_was_halted_for_the_journal_begins_anew_when_that_is_well(bench):
+    """
+    A HALT that says ACTIVE would also end what a dead man's switch of the terminal has latched.
+    """
     bench.cut()
     bench.store.fail = JournalError("the disk is full")
     bench.connect()
-    bench.wait(SECOND)
 
-    assert (TradingState.HALTED, []) == (bench.orders.state, bench.halts())
+    assert [] == bench.ends
 
     bench.store.fail = None
-    bench.orders.stir()  # a heartbeat
+    bench.orders.stir()
     bench.turn()
     bench.orders.stir()
     bench.turn()
 
-    assert [TradingState.ACTIVE] == bench.halts()
+    assert (["orders are taken again: the journal works again"], []) == (bench.ends, bench.halts())
+
+    bench.connect()
+    bench.orders.stir()
+    bench.turn()
+
+    assert (1, []) == (len(bench.ends), bench.halts())
+    assert "PENDING" != bench.order("2").outcome
+    assert ["c/2"] == bench.news()
+
+
+def test_a_session_that_takes_no_orders_goes_on_when_the_journal_is_well(bench):
+    bench.cut()
+    bench.store.fail = JournalError("the disk is full")
+    bench.connect(may_trade=False)
+    bench.store.fail = None
+    bench.orders.stir()
+    bench.turn()
+
+    assert [] == bench.ends
 
 
 def test_a_resume_reaches_the_terminal_whatever_the_relay_thinks(bench):

@@ -126,6 +126,10 @@ class Machine:
         self.pump()
 
     def pump(self):
+        if self.bench.ends:  # the relay ended the session
+            self.bench.ends.clear()
+            self.connected = False
+            self.terminal.cut()
         if self.connected:
             self.terminal.received.extend(self.bench.sent)
         self.bench.sent.clear()
@@ -207,6 +211,7 @@ class Machine:
             if self.terminal.told:
                 self.bench.orders.receive(self.terminal.told.popleft(), self.bench.now)
                 self.bench.orders.poll(self.bench.now)
+                self.pump()
 
     def pass_time(self):
         self.bench.us += self.rng.choice([10_000, 300_000, SECOND, 5 * SECOND])
@@ -216,8 +221,8 @@ class Machine:
     def settle(self):
         self.bench.store.fail = None
         self.bench.view.busy_us = 0
-        self.connect()
         for _ in range(200):
+            self.connect()
             self.bench.orders.stir()
             self.bench.orders.poll(self.bench.now)
             self.bench.store.flush()
