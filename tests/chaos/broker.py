@@ -8,6 +8,7 @@ not; an answer whose terminal is gone is told to nobody.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 import json
 import os
@@ -66,7 +67,8 @@ class Broker:
         self._feed = GridFeed(market, server_msc, offset_us)
         self.exchange = Exchange(
             market,
-            account=account_record(ACCOUNT, BALANCE),
+            # Never stopped out: its worth need not be told anew at every step.
+            account=dataclasses.replace(account_record(ACCOUNT, BALANCE), margin_so_so=0.0),
             seed=options["seed"],
             rules=make_rules(options["rules"]),
             server_clock_offset_us=offset_us,
