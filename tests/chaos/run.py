@@ -87,7 +87,7 @@ class Plan:
     freezes: int = 4
     stops: int = 3
     processes: int = 2
-    threads: int = 10
+    threads: int = 4
     rows: int = 100_000
     timeouts_s: tuple[float, ...] = (0.25, 0.6, 1.5, 4.0)
     rules: Mapping[str, Any] = dataclasses.field(default_factory=dict)
