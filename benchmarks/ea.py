@@ -6,7 +6,9 @@ documented floor of the timer. A tick counts from the moment in which it is in t
 does nothing but wait for it. An order counts from NEW on the socket to RESULT on it; relay and terminal
 are processes, as in life; the ledger is on this disk, with two commits. ``ea_command_own_ms`` is less
 what the stand-in for terminal and broker took for its answers, each a message between two processes
-where MetaTrader looks into its memory.
+where MetaTrader looks into its memory. ``machine_sync`` and ``machine_sleep`` are what this machine takes,
+behind every order, for a synced write as large as a commit of the ledger and for a sleep of 1 ms: an order
+needs two of the one and several of the other, so a tail of theirs is one of its own.
 
 The last line of the output is one JSON document, as that of ``python -m benchmarks``.
 """
@@ -17,6 +19,7 @@ import argparse
 import gc
 import multiprocessing
 import operator
+import os
 import random
 import struct
 import sys
@@ -61,6 +64,9 @@ _WARM: Final = 10
 _SPAN: Final = struct.Struct("<qq")
 _SYMBOL: Final = "EURUSD"
 _SWITCH_S: Final = 0.0002
+#: as large as a commit of the ledger in its log, and how many of them the log has room for
+_COMMIT: Final = bytes(7 * 4120)
+_WAL_COMMITS: Final = 140
 
 
 class Bench:
@@ -207,6 +213,36 @@ def live(program: Path, folder: Path, port: int, host: Connection) -> None:
         host.poll(None)
 
 
+class Machine:
+    """
+    What one synced write and one sleep take here and now. A context manager.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb", buffering=0)
+        self.syncs: list[float] = []
+        self.sleeps: list[float] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def look(self) -> None:
+        """
+        Do one of each; times are in ms.
+        """
+        begun = time.perf_counter()
+        time.sleep(0.001)
+        slept = time.perf_counter()
+        self._file.seek(len(self.syncs) % _WAL_COMMITS * len(_COMMIT))
+        self._file.write(_COMMIT)
+        os.fdatasync(self._file.fileno())
+        self.sleeps.append((slept - begun) * 1e3)
+        self.syncs.append((time.perf_counter() - slept) * 1e3)
+
+
 class OrderBench:
     """
     An EA that trades, and a relay that waits for one RESULT after the other. A context manager.
@@ -287,6 +323,10 @@ def _asks_of(folder: Path) -> Path:
     return folder.with_suffix(".asks")
 
 
+def _p99(samples: Sequence[float]) -> float:
+    return sorted(samples)[int(len(samples) * 0.99)]
+
+
 def latencies(bench: Bench, symbols: Sequence[str], count: int, rng: random.Random) -> list[float]:
     """
     Return latencies of ticks at random moments.
@@ -313,25 +353,29 @@ def run(samples: int, folder: Path) -> list[Row]:
     with Bench(program, folder / "16ms", sleep_granularity_us=15_600) as bench:
         latencies(bench, bench.symbols, 20, rng)
         coarse = latencies(bench, bench.symbols, samples // 2, rng)
-    with OrderBench(program, folder / "orders") as orders:
+    with OrderBench(program, folder / "orders") as orders, Machine(folder / "machine") as machine:
         for _ in range(_WARM):
             orders.latency()
         spans = []
         for _ in range(2 * samples):
             time.sleep(rng.uniform(*_PAUSE_S))
             spans.append(orders.latency())
+            machine.look()
         whole = [(ended - begun) / 1e6 for begun, ended in spans]
         own = list(map(operator.sub, whole, orders.asked_ms(spans)))
-    both = sorted(chart + others)
+    both = chart + others
     return [
         measured("ea_tick_p50_ms", both),
         measured("ea_tick_chart_p50_ms", chart),
         measured("ea_tick_other_p50_ms", others),
-        measured("ea_tick_p99_ms", [both[int(len(both) * 0.99)]]),
+        measured("ea_tick_p99_ms", [_p99(both)]),
         measured("ea_tick_sleep16_p50_ms", coarse),
         measured("ea_command_p50_ms", whole),
-        measured("ea_command_p99_ms", [sorted(whole)[int(len(whole) * 0.99)]]),
+        measured("ea_command_p99_ms", [_p99(whole)]),
         measured("ea_command_own_ms", own),
+        measured("machine_sync_p50_ms", machine.syncs),
+        measured("machine_sync_p99_ms", [_p99(machine.syncs)]),
+        measured("machine_sleep_p99_ms", [_p99(machine.sleeps)]),
         measured("ea_idle_cpu_percent", idle),
         measured("ea_ticks_per_s", [rate for rate, _ in bursts]),
         measured("ea_cpu_us_per_tick", [cpu for _, cpu in bursts]),
