@@ -7,8 +7,8 @@ does nothing but wait for it. An order counts from NEW on the socket to RESULT o
 are processes, as in life; the ledger is on this disk, with two commits. ``ea_command_own_ms`` is less
 what the stand-in for terminal and broker took for its answers, each a message between two processes
 where MetaTrader looks into its memory. ``machine_sync`` and ``machine_sleep`` are what this machine takes,
-behind every order, for a synced write as large as a commit of the ledger and for a sleep of 1 ms: an order
-needs two of the one and several of the other, so a tail of theirs is one of its own.
+before and behind the orders, for a synced write as large as a commit of the ledger and for a sleep of 1 ms:
+an order needs two of the one and several of the other, so a tail of theirs is one of its own.
 
 The last line of the output is one JSON document, as that of ``python -m benchmarks``.
 """
@@ -229,18 +229,20 @@ class Machine:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def look(self) -> None:
+    def look(self, count: int, rng: random.Random) -> None:
         """
-        Do one of each; times are in ms.
+        Do so many of each, as far apart as orders are; times are in ms.
         """
-        begun = time.perf_counter()
-        time.sleep(0.001)
-        slept = time.perf_counter()
-        self._file.seek(len(self.syncs) % _WAL_COMMITS * len(_COMMIT))
-        self._file.write(_COMMIT)
-        os.fdatasync(self._file.fileno())
-        self.sleeps.append((slept - begun) * 1e3)
-        self.syncs.append((time.perf_counter() - slept) * 1e3)
+        for _ in range(count):
+            time.sleep(rng.uniform(*_PAUSE_S))
+            begun = time.perf_counter()
+            time.sleep(0.001)
+            slept = time.perf_counter()
+            self._file.seek(len(self.syncs) % _WAL_COMMITS * len(_COMMIT))
+            self._file.write(_COMMIT)
+            os.fdatasync(self._file.fileno())
+            self.sleeps.append((slept - begun) * 1e3)
+            self.syncs.append((time.perf_counter() - slept) * 1e3)
 
 
 class OrderBench:
@@ -356,11 +358,12 @@ def run(samples: int, folder: Path) -> list[Row]:
     with OrderBench(program, folder / "orders") as orders, Machine(folder / "machine") as machine:
         for _ in range(_WARM):
             orders.latency()
+        machine.look(samples // 2, rng)
         spans = []
         for _ in range(2 * samples):
             time.sleep(rng.uniform(*_PAUSE_S))
             spans.append(orders.latency())
-            machine.look()
+        machine.look(samples // 2, rng)
         whole = [(ended - begun) / 1e6 for begun, ended in spans]
         own = list(map(operator.sub, whole, orders.asked_ms(spans)))
     both = chart + others
