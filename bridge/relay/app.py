@@ -160,13 +160,18 @@ class Relay:
                 save_checkpoint=files.save,
             )
             listener = await self._open(core, sockets, turn, stack)
-            while not event.is_set():
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_TICK_S):
-                        await event.wait()
+
+            def do_what_is_due() -> None:
                 core.tick()
                 files.poll()
                 turn.request()
+
+            while not event.is_set():
+                # By the loop, which logs a defect and goes on.
+                asyncio.get_running_loop().call_soon(do_what_is_due)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_TICK_S):
+                        await event.wait()
             log.info("relay stopping", reason=self._stop_reason)
             await listener.stop()
             await self._last_writes(journal)

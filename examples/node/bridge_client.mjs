@@ -298,23 +298,23 @@ export class BridgeClient {
     const states = [];
     for (let at = 0; at < all.length; at += TOPICS_MAX) {
       const asked = { topics: all.slice(at, at + TOPICS_MAX) };
-      const { topics } = await this.ask("snapshot", asked);
-      for (const state of topics) {
-        const [epoch, seq] = [big(state.epoch), big(state.seq)];
-        const topic = this.#topics.get(state.topic);
-        if (!topic) {
-          if (epoch > this.#relay.epoch) Object.assign(this.#relay, { epoch, seq });
-          continue;
-        }
-        if (topic.joined) topic.tail(epoch, seq);
-        else topic.join(epoch, seq, topic.state ? state.body : null, state.body && big(state.body[1]));
-        this.#heal(topic);
-        states.push(state);
-      }
+      states.push(...(await this.ask("snapshot", asked)).topics);
+    }
+    // Each message since we subscribed is wanted: what the snapshot knows of has arrived then.
+    if (names.some((name) => !this.#topics.get(name).joined)) await this.#barrier();
+    const [relay, ...rest] = states;
+    const epoch = big(relay.epoch);
+    if (epoch > this.#relay.epoch) Object.assign(this.#relay, { epoch, seq: big(relay.seq) });
+    for (const state of rest) {
+      const topic = this.#topics.get(state.topic);
+      const at = [big(state.epoch), big(state.seq)];
+      if (topic.joined) topic.tail(...at);
+      else topic.join(...at, topic.state ? state.body : null, state.body && big(state.body[1]));
+      this.#heal(topic);
     }
     this.stats.joins += 1;
     this.#relay.heard = now();
-    return states;
+    return rest;
   }
 
   async #barrier() {

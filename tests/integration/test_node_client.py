@@ -8,6 +8,7 @@ Node runs as a process. Between it and the relay stands, where a test wants loss
 from __future__ import annotations
 
 import contextlib
+import functools
 import socket
 import threading
 import time
@@ -141,6 +142,44 @@ class LossyBus:
         self._context.term()
 
 
+class OvertakenBus(LossyBus):
+    """
+    The reply to the first ``snapshot`` overtakes all that was published before it, the message
+    with the number ``until`` at the latest: two connections have no order between them.
+    """
+
+    def __init__(self, relay: Any, until: int, on_snapshot: Callable[[], Any]) -> None:
+        super().__init__(relay, lambda _topic, _seq: False)
+        self.held: list[list[bytes]] = []
+        self._until = until
+        self._on_snapshot = on_snapshot
+        self._holds = False
+        self._put_off: Callable[[], None] | None = None
+
+    def _ask(self, frames: list[bytes], to: zmq.Socket[bytes]) -> None:
+        method = msgpack.unpackb(frames[-1])["method"]
+        if method == "snapshot" and not self.held:
+            self._holds = True
+            self._put_off = functools.partial(super()._ask, frames, to)
+            self._on_snapshot()
+            return
+        if self._put_off is None:
+            self._holds = False
+        super()._ask(frames, to)
+
+    def _pass(self, frames: list[bytes], to: zmq.Socket[bytes]) -> None:
+        if not self._holds:
+            while self.held:
+                super()._pass(self.held.pop(0), to)
+            super()._pass(frames, to)
+            return
+        self.held.append(frames)
+        topic, body = split_message(frames[0])
+        if self._put_off is not None and (TOPIC, self._until) == (topic, read_epoch_seq(body)[1]):
+            self._put_off()
+            self._put_off = None
+
+
 def wait_until(happened: Callable[[], bool]) -> None:
     """
     Look every 10 ms until something is true.
@@ -238,6 +277,22 @@ def test_who_joins_late_begins_with_the_newest_tick(client, make_relay):
             lines = late.rest()
 
         assert expected_lines(1000, 1010) == told(lines)
+
+
+def test_a_snapshot_that_overtakes_what_was_published_costs_nothing_of_it(client, make_relay):
+    """Who subscribes to a stream that nobody had begins with its first tick."""
+    relay, keys = make_relay()
+    with (
+        SteadyTerminal(relay.endpoints.terminal, keys["demo"]) as terminal,
+        OvertakenBus(relay.endpoints, 10, lambda: terminal.release("EURUSD", 10)) as bus,
+        run_ticks(client, bus.request, "EURUSD", "--count", "20", "--json") as node,
+    ):
+        node.wait_for_err(f"joined {TOPIC}: ok")
+        terminal.release("EURUSD", 10)
+        lines = node.rest()
+
+        assert expected_lines(1, 20) == told(lines)
+        assert gaps_in(lines) == []
 
 
 def test_gaps_and_the_lost_tail_are_healed(client, make_relay):

@@ -335,6 +335,20 @@ def test_what_fails_in_the_loop_is_logged(settings, caplog, monkeypatch):
         assert ask("ping")
 
 
+def test_what_fails_in_what_is_done_in_time_is_logged(settings, caplog, monkeypatch):
+    """Nobody asked for it, and it is no reason to end either."""
+
+    def broken(_self):
+        monkeypatch.undo()
+        raise RuntimeError("broken")
+
+    with RelayThread(settings) as relay, Requester(relay.endpoints.request) as ask:
+        monkeypatch.setattr(module.RelayCore, "tick", broken)
+        wait_for(lambda: logged(caplog, "defect"))
+
+        assert ask("ping")
+
+
 # --- stop -----------------------------------------------------------------------------------------
 
 

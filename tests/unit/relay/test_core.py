@@ -15,12 +15,13 @@ from bridge.relay.asks import Asks
 from bridge.relay.checkpoints import Checkpoint
 from bridge.relay.core import begin_epoch
 from bridge.relay.links import Link
-from bridge.relay.order_commands import Waiter
+from bridge.relay.order_commands import Moment, Waiter
 from bridge.relay.registry import Terminals
 from bridge.relay.router import Router
 from bridge.relay.trading import TerminalTrading
 from bridge.wire.session import NEVER_US
-from bridge.wire.spec import CAPABILITIES, Capability
+from bridge.wire.spec import CAPABILITIES, Capability, LogoutCode, TradingState
+from tests.support.bench import FakeLink
 from tests.support.core_scene import Scene
 from tests.support.journal import make_entry
 from tests.support.orders import FakeReply
@@ -112,6 +113,27 @@ def test_who_waits_for_an_order_is_told_when_the_relay_ends(tmp_path):
     core.stop()
 
     assert "UNKNOWN" == reply.outcome
+
+
+def test_a_session_that_was_halted_for_the_journal_ends_when_that_is_well(tmp_path):
+    """By its link, as one that may dial again at once."""
+    scene = Scene(tmp_path, "quiet")
+    trading = scene.core.tradings["demo"]
+    link = FakeLink()
+    link.capabilities = int(CAPABILITIES | Capability.TRADE)
+    scene.store.fail = JournalError("it cannot be read")
+    told, _ = trading.welcome(link.hello)
+    trading.link_up(link, link.hello)
+    trading.poll(Moment(scene.clock.us, scene.clock.utc_msc()))
+
+    assert (TradingState.HALTED, None) == (told, link.closed)
+
+    scene.store.fail = None
+    trading.stir()
+    trading.poll(Moment(scene.clock.us, scene.clock.utc_msc()))
+
+    assert (LogoutCode.NORMAL, 0) == (link.closed[0], link.closed[2])
+    assert "the journal works again" in link.closed[1]
 
 
 # --- time -------------------------------------------------------------------------------------
