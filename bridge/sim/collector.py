@@ -137,6 +137,15 @@ class TickCollector:
 
     # --- what the relay asks for -------------------------------------------------------
 
+    def may_block(self, subscribe: Subscribe) -> bool:
+        """
+        Return whether ``begin`` may block: say BUSY before.
+        """
+        known = subscribe.symbol in self._specs
+        return (
+            known and subscribe.kind == StreamKind.TICK and self.reader.may_block(subscribe.symbol)
+        )
+
     def begin(
         self, subscribe: Subscribe, now_us: int, time_current_msc: int = 0
     ) -> tuple[Stream, Gap | None]:

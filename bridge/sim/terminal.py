@@ -63,7 +63,6 @@ from bridge.wire.spec import (
     LogoutCode,
     Permission,
     Role,
-    StreamKind,
     TradingState,
 )
 from bridge.wire.states import State
@@ -87,6 +86,8 @@ ALL_PERMISSIONS: Final = Permission(31)
 #: What every terminal has; one that trades says more.
 _CAPABILITIES: Final = Capability.TICKS | Capability.READS | Capability.REFILL
 _PENDING_MAX: Final = 1_024
+#: Streams that begin between two orders of a row.
+_BEGINS_PER_ORDER: Final = 8
 #: How long SUBSCRIBE waits for a history that is being loaded.
 _SYNCHRONISE_US: Final = 60_000_000
 _SYNCHRONISE_EVERY_US: Final = 200_000
@@ -344,6 +345,8 @@ class TerminalCore:
         if self._called:
             # Else a HALT that came meanwhile, and ticks, would wait for all orders before them.
             self._called, self._reads_first = False, True
+            if session.state is State.ACTIVE:
+                self._begin_at_once(_BEGINS_PER_ORDER)
             self.collector.poll(self._now_us, may_block=False)
             self._blocked()
             return
@@ -515,18 +518,11 @@ class TerminalCore:
             self._announce(BusyKind.ORDER_SEND, ORDER_SEND_LIMIT_MS)
             return
         self.collector.utc_offset_min = self.utc_offset_min
-        for _ in range(len(self._pending)):
-            if self._next_pending() is None or self._pending_may_block(self._pending[0]):
-                break
-            self._begin(self._pending.popleft())
+        next_may_block = self._begin_at_once(len(self._pending))
         self.collector.poll(self._now_us, may_block=False)
         self._blocked()
-        pending = self._next_pending()
-        if (
-            (pending is not None and self._pending_may_block(pending))
-            or self._answers.wants_blocking()
-            or self.collector.wants_blocking(self._now_us)
-        ):
+        pages_block = self._answers.wants_blocking()
+        if next_may_block or pages_block or self.collector.wants_blocking(self._now_us):
             self._announce(BusyKind.COPY_TICKS, BLOCK_LIMIT_MS)
 
     def _announce(self, kind: BusyKind, limit_ms: int) -> None:
@@ -569,13 +565,14 @@ class TerminalCore:
             self._pending.rotate(-1)
         return None
 
-    def _pending_may_block(self, pending: PendingStream) -> bool:
-        subscribe = pending.subscribe
-        return (
-            subscribe.kind == StreamKind.TICK
-            and subscribe.symbol in self.market.specs
-            and self.collector.reader.may_block(subscribe.symbol)
-        )
+    def _begin_at_once(self, most: int) -> bool:
+        # Whether the next one may block.
+        for _ in range(most):
+            pending = self._next_pending()
+            if pending is None or self.collector.may_block(pending.subscribe):
+                return pending is not None
+            self._begin(self._pending.popleft())
+        return False
 
     def _begin(self, pending: PendingStream) -> None:
         now_us = self._now_us

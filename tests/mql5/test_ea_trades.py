@@ -16,7 +16,7 @@ from bridge.model.tick import MqlTick
 from bridge.model.trade import AccountRecord, order_tag
 from bridge.sim.exchange import Exchange
 from bridge.sim.market import Market
-from bridge.wire.messages import QueriedCommand, Query, Result, Subscribe, pack_message
+from bridge.wire.messages import QueriedCommand, Query, Result, Stream, Subscribe, pack_message
 from bridge.wire.protocol import Ticks
 from bridge.wire.spec import (
     BusyKind,
@@ -218,6 +218,21 @@ def test_ticks_go_on_between_the_orders_of_a_row(bench):
     # Before, between and behind them.
     assert 6 == len(between)
     assert all(between[:5])
+
+
+def test_streams_begin_between_the_orders_of_a_row(bench):
+    """As behind a reconnection, when orders and subscriptions have waited for it."""
+    bench.bench.set(execution_ms=(200, 200))
+    bench.start()
+    bench.relay.send(Subscribe(1, 1, "EURUSD", 0, 7, 86_400, None))
+    bench.wait(0.5)
+    for number in range(5):
+        bench.relay.send(bench.new(buy(), f"a/{number}"))
+    bench.relay.send(Subscribe(2, 1, "EURUSD", 0, 8, 86_400, None))
+    bench.until(lambda: len(bench.results) == 5)
+    came = [type(one) for one in bench.received if isinstance(one, Result | Stream)]
+
+    assert [Stream, Result, Stream, *[Result] * 4] == came
 
 
 # --- what no message can raise -----------------------------------------------------------------

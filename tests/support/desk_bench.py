@@ -30,6 +30,7 @@ from bridge.wire.messages import (
     Query,
     Request,
     Result,
+    Stream,
 )
 from bridge.wire.protocol import RelaySession, Ticks
 from bridge.wire.spec import Capability, TradingState
@@ -210,7 +211,7 @@ class DeskBench:
                 case Result():
                     self.frames.append(event)
                     self.results.append(event)
-                case Busy() | Ticks():
+                case Busy() | Stream() | Ticks():
                     self.frames.append(event)
                 case Event():
                     self._take_event(event)

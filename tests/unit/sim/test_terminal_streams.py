@@ -386,6 +386,19 @@ def test_ticks_go_on_between_the_orders_of_a_row():
     assert ["t"] * 4 == [between[:1] for between in came.split("R")[1:5]]
 
 
+def test_streams_begin_between_the_orders_of_a_row():
+    """As behind a reconnection, when orders and subscriptions have waited for it."""
+    bench = DeskBench(rules=BrokerRules(execution_ms=(100, 100))).connect()
+    bench.send(Subscribe(1, 1, "EURUSD", 0, 7, 86_400, None))
+    bench.advance(500)
+    bench.send(*(bench.new(buy(), f"test/{number}") for number in range(5)))
+    bench.send(Subscribe(2, 1, "EURUSD", 0, 8, 86_400, None))
+    bench.advance(1_000)
+    came = [type(one) for one in bench.frames if isinstance(one, Result | Stream)]
+
+    assert [Stream, Result, Stream, *[Result] * 4] == came
+
+
 def test_a_block_without_warning_is_taken_for_a_dead_terminal():
     world = World()
     world.connect()

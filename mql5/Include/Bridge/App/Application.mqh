@@ -39,6 +39,7 @@
 #define APPLICATION_BLOCK_LIMIT_MS       45000
 #define APPLICATION_SENDS_PER_TURN       16
 #define APPLICATION_READS_PER_TURN       64
+#define APPLICATION_BEGINS_PER_ORDER     8
 //--- how long SUBSCRIBE waits for a history that is being loaded
 #define APPLICATION_SYNCHRONISE_US       60000000
 #define APPLICATION_SYNCHRONISE_EVERY_US 200000
@@ -95,6 +96,7 @@ private:
    void              CallThatMayBlock(void);
    void              SendOrder(void);
    void              Now(SMoment &moment);
+   bool              BeginAtOnce(const int most);
    void              Begin(const int index);
    int               NextFrame(void) const;
    bool              MakeFrame(void);
@@ -458,19 +460,10 @@ void CApplication::Work(void)
    Trade();
    if(m_announced || !m_link.m_session.Active())
       return;
-   int left=m_pending.Count();
-   while(left>0)
+   if(!BeginAtOnce(m_pending.Count()))
      {
-      left--;
-      const int index=m_pending.FirstDue(m_now_us);
-      if(index<0)
-         break;
-      if(m_collector.MayBlock(m_pending.m_waiting[index].subscribe))
-        {
-         Announce((uint)BUSY_COPY_TICKS,APPLICATION_BLOCK_LIMIT_MS);
-         return;
-        }
-      Begin(index);
+      Announce((uint)BUSY_COPY_TICKS,APPLICATION_BLOCK_LIMIT_MS);
+      return;
      }
    m_collector.Poll(m_now_us,false,m_clock);
    if(m_answers.WantsBlocking() || m_collector.WantsBlocking(m_now_us))
@@ -529,10 +522,13 @@ void CApplication::CallThatMayBlock(void)
    if(m_announced_kind==(uint)BUSY_ORDER_SEND)
      {
       SendOrder();
-      //--- the answer first; then ticks, for which a row of orders leaves no other turn
+      //--- the answer first; then streams and ticks, for which a row of orders leaves no other turn
       Send();
       if(m_link.IsUp() && m_link.m_session.Active())
+        {
+         BeginAtOnce(APPLICATION_BEGINS_PER_ORDER);
          m_collector.Poll(m_now_us,false,m_clock);
+        }
       Send();
       return;
      }
@@ -561,6 +557,21 @@ void CApplication::SendOrder(void)
    Now(moment);
    m_desk.Settle(m_account.Login(),moment);
    TakeEvents();
+  }
+
+// Answer SUBSCRIBEs that wait; false when the next one may block.
+bool CApplication::BeginAtOnce(const int most)
+  {
+   for(int left=most; left>0; left--)
+     {
+      const int index=m_pending.FirstDue(m_now_us);
+      if(index<0)
+         return(true);
+      if(m_collector.MayBlock(m_pending.m_waiting[index].subscribe))
+         return(false);
+      Begin(index);
+     }
+   return(true);
   }
 
 // Answer a SUBSCRIBE that waits, or let it wait for its history.
