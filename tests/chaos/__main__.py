@@ -20,6 +20,10 @@ from tests.mql5.scenarios import expert
 
 __all__ = ["main"]
 
+#: Of each of the two programs with strategies. The Expert Advisor waits for its timer between
+#: two orders: of more at once all but the first only wait longer.
+_THREADS = {"python": 12, "ea": 4}
+
 
 def main(arguments: list[str] | None = None) -> int:
     """
@@ -37,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     is_ea = given.terminal == "ea"
     problem = expert.why_not() if is_ea else ""
-    if given.terminal not in {"python", "ea"}:
+    if given.terminal not in _THREADS:
         problem = (
             f"no terminal {given.terminal!r}: TERMINAL=python and TERMINAL=ea is what there is"
         )
@@ -52,6 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         orders=orders,
         seed=secrets.randbelow(2**32) if given.seed is None else given.seed,
         is_ea=is_ea,
+        threads=_THREADS[given.terminal],
         cuts=_share(given.cuts, orders, Plan.cuts),
         relay_kills=_share(given.relay_kills, orders, Plan.relay_kills),
         terminal_kills=_share(given.terminal_kills, orders, Plan.terminal_kills),

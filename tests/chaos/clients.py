@@ -216,7 +216,7 @@ class Strategies:
                 # An error says that of its own call only, a denial of the order.
                 self._write(asked_as, "given up", {"asker": asker})
                 return None
-            _pause(rng.uniform(0.02, 0.2) * min(attempt, 5))
+            _pause(rng.uniform(0.02, 0.1) * min(attempt, 3))
 
     def _ask(
         self, rng: random.Random, name: str, call: Call, asker: str

@@ -1,6 +1,6 @@
 """What is done to relay, terminal and links, in which order, and how soon they recover from it.
 
-Most faults come when everything is up again; the others while something else is recovering. Only
+Half of the faults come when everything is up again, the others while something else recovers. Only
 what happened alone is measured: an outage in which a second thing broke has no time of its own.
 """
 
@@ -29,7 +29,7 @@ _BYTES_MAX = 20_000
 #: A link on which nothing passes is cut without waiting for its bytes.
 _CUT_WITHIN_S = 2.0
 #: How often a fault does not wait until everything is up again.
-_AT_ONCE = 0.25
+_AT_ONCE = 0.5
 _PAUSE_S = 0.1
 #: Longer than any recovery may take.
 _RECOVERY_S = 20.0
