@@ -358,8 +358,8 @@ class RequestMaker:
                 TradeRequest(
                     action=request.action,
                     symbol=request.symbol or "",
-                    sl=request.sl,
-                    tp=request.tp,
+                    sl=request.sl or 0.0,
+                    tp=request.tp or 0.0,
                     position=request.position or 0,
                 )
             )

@@ -592,3 +592,25 @@ def test_a_history_that_cannot_be_read_is_not_an_empty_one(program, busy_bench):
 
     with pytest.raises(AssertionError, match="4403"):
         program.records(DealRecord, HISTORY_DEALS, 0, str(EVER))
+
+
+@pytest.mark.parametrize("field", ["price", "stoplimit", "sl", "tp"])
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        buy(0.3),
+        request(DEAL, position=1),
+        model.limit_buy(),
+        model.limit_buy(1.2, kind=6, stoplimit=1.19),
+        request(SLTP, position=1, sl=1.04, tp=1.2),
+        request(SLTP, position=99, sl=1.04, tp=1.2),
+        request(MODIFY, order=2, price=1.06),
+    ],
+)
+def test_both_make_the_same_of_minus_zero(wanted, field):
+    bench = DeskBench(symbols=[SymbolSpec(name="EURUSD")]).connect()
+    bench.order(buy(0.3, sl=1.05))
+    bench.order(model.limit_buy(sl=1.01, tp=1.2))
+    bench.quote(1.1, 1.1001)
+
+    both_make_the_same(bench, wanted._replace(**{field: -0.0}), 0)
