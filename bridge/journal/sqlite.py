@@ -75,6 +75,8 @@ SPARE_BYTES: Final = 16 * 1024 * 1024
 _GROUP_MAX: Final = 512
 #: A journal of so many commands is checked before it is used, a larger one behind that.
 _VERIFY_AT_ONCE: Final = 2_000
+#: Of a large journal: so many times as long as a part of the check takes it pauses.
+_CHECK_PAUSE: Final = 3.0
 #: How often a full disk is tried for room.
 _REFILL_EVERY_S: Final = 1.0
 #: How many events are read at once.
@@ -146,6 +148,7 @@ class SqliteStore:
         self._queue: deque[_Item] = deque()
         self._wake = threading.Condition()
         self._closing = False
+        self._ending = threading.Event()
         self._threads: list[threading.Thread] = []
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
@@ -183,6 +186,7 @@ class SqliteStore:
         with self._wake:
             self._closing = True
             self._wake.notify_all()
+        self._ending.set()
         for thread in self._threads:
             thread.join()
         self._threads.clear()
@@ -594,9 +598,12 @@ class SqliteStore:
             with explained(self.path):
                 connection = connect_reader(self.path)
                 try:
+                    begun = time.monotonic()
                     for _ in check_rows(connection):
-                        if self._closing:
+                        # Who has just started has better things to do with the interpreter.
+                        if self._ending.wait((time.monotonic() - begun) * _CHECK_PAUSE):
                             return
+                        begun = time.monotonic()
                     check_indexes(connection)
                 finally:
                     connection.close()

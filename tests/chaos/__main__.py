@@ -22,7 +22,7 @@ __all__ = ["main"]
 
 #: Of each of the two programs with strategies. The Expert Advisor waits for its timer between
 #: two orders: of more at once all but the first only wait longer.
-_THREADS = {"python": 12, "ea": 4}
+_THREADS = {"python": 10, "ea": 4}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -374,6 +374,24 @@ def test_a_large_journal_is_checked_behind_its_start(bench, monkeypatch):
     assert ["new"] == bench.told.failed
 
 
+def test_a_large_journal_is_checked_with_pauses_and_closed_at_once(bench, monkeypatch):
+    """The check takes the interpreter from a relay that has just started: not all the time."""
+    journal = bench.journal()
+    for number in range(30):
+        journal.reserve([make_entry(f"a/{number:02}")], bench.told.done(number))
+    bench.wait(30)
+    journal.close()
+    monkeypatch.setattr(sqlite_module, "_VERIFY_AT_ONCE", 10)
+    monkeypatch.setattr(sqlite_module, "_CHECK_PAUSE", 1e6)
+    journal = bench.journal()
+
+    assert not bench.stores[-1].verified.is_set()
+
+    journal.close()
+
+    assert not bench.stores[-1].verified.is_set()
+
+
 def test_a_record_that_is_damaged_while_in_use_ends_trading(bench):
     journal = bench.journal()
     journal.reserve([make_entry()], bench.told.done("x"))
