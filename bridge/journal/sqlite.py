@@ -75,7 +75,7 @@ SPARE_BYTES: Final = 16 * 1024 * 1024
 _GROUP_MAX: Final = 512
 #: A journal of so many commands is checked before it is used, a larger one behind that.
 _VERIFY_AT_ONCE: Final = 2_000
-#: Of a large journal: so many times as long as a part of the check takes it pauses.
+#: Behind each part of the check of a large journal: a pause so many times as long as the part took.
 _CHECK_PAUSE: Final = 3.0
 #: How often a full disk is tried for room.
 _REFILL_EVERY_S: Final = 1.0
