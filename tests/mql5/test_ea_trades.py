@@ -201,13 +201,20 @@ def test_ticks_go_on_while_an_order_is_under_way(bench):
     assert DONE == bench.results[0].outcome
 
 
-def test_ticks_go_on_between_the_orders_of_a_row(bench):
+def start_a_row_of_orders(bench):
+    """
+    Five orders of 200 ms wait, and a stream has begun.
+    """
     bench.bench.set(execution_ms=(200, 200))
     bench.start()
     bench.relay.send(Subscribe(1, 1, "EURUSD", 0, 7, 86_400, None))
     bench.wait(0.5)
     for number in range(5):
         bench.relay.send(bench.new(buy(), f"a/{number}"))
+
+
+def test_ticks_go_on_between_the_orders_of_a_row(bench):
+    start_a_row_of_orders(bench)
     for number in range(100):
         bench.quote(1.1 + number / 100_000, 1.1001 + number / 100_000)
         bench.wait(0.01)
@@ -222,12 +229,7 @@ def test_ticks_go_on_between_the_orders_of_a_row(bench):
 
 def test_streams_begin_between_the_orders_of_a_row(bench):
     """As behind a reconnection, when orders and subscriptions have waited for it."""
-    bench.bench.set(execution_ms=(200, 200))
-    bench.start()
-    bench.relay.send(Subscribe(1, 1, "EURUSD", 0, 7, 86_400, None))
-    bench.wait(0.5)
-    for number in range(5):
-        bench.relay.send(bench.new(buy(), f"a/{number}"))
+    start_a_row_of_orders(bench)
     bench.relay.send(Subscribe(2, 1, "EURUSD", 0, 8, 86_400, None))
     bench.until(lambda: len(bench.results) == 5)
     came = [type(one) for one in bench.received if isinstance(one, Result | Stream)]
