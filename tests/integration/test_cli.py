@@ -19,7 +19,7 @@ from bridge.model.tick import MqlTick
 from bridge.relay import app as relay_app
 from bridge.sim.ledger import SqliteLedger
 from bridge.sim.tickfile import read_ticks, symbol_from_filename, write_ticks
-from tests.support.processes import FREE_PORTS, Bridge, run_bridge
+from tests.support.processes import FREE_PORTS, Bridge, ports_of_ones_own, run_bridge
 
 on_posix = pytest.mark.skipif(
     sys.platform == "win32", reason="Windows has no such signal for another process"
@@ -40,14 +40,6 @@ def relay(home):
     with Bridge("run", *FREE_PORTS, home=home) as process:
         process.err_line("relay ready")
         yield process
-
-
-def free_port():
-    """
-    Return a port that nobody has, most likely not even in a moment.
-    """
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        return nobody.getsockname()[1]
 
 
 def one_line(text):
@@ -360,9 +352,9 @@ def test_a_console_that_knows_few_letters(market):
 
 @pytest.mark.parametrize("arguments", [("status",), ("symbols",), ("quote", "EURUSD"), ("tail",)])
 def test_without_a_relay_every_command_says_so_in_one_line(home, arguments):
-    finished = run_bridge(
-        *arguments, "--endpoint", f"tcp://127.0.0.1:{free_port()}", "--timeout", "0.3", home=home
-    )
+    with ports_of_ones_own(1) as (port,):
+        endpoint = f"tcp://127.0.0.1:{port}"
+        finished = run_bridge(*arguments, "--endpoint", endpoint, "--timeout", "0.3", home=home)
 
     assert (finished.code, finished.out) == (10, "")
     assert "'bridge run'" in one_line(finished.err)
@@ -392,12 +384,13 @@ def test_a_tail_may_wait_for_its_terminal(home, relay):
 
 
 def test_a_simulated_terminal_dials_until_the_relay_is_there(home):
-    endpoint = FREE_PORTS[0].replace(":0", f":{free_port()}")
-    with Bridge("sim", "--endpoint", endpoint.partition("=")[2], home=home) as sim:
-        sim.err_line("no session with the relay")
-        with Bridge("run", endpoint, *FREE_PORTS[1:], home=home) as relay:
-            relay.err_line("terminal connected")
-            sim.err_line("logged on")
+    with ports_of_ones_own(1) as (port,):
+        endpoint = FREE_PORTS[0].replace(":0", f":{port}")
+        with Bridge("sim", "--endpoint", endpoint.partition("=")[2], home=home) as sim:
+            sim.err_line("no session with the relay")
+            with Bridge("run", endpoint, *FREE_PORTS[1:], home=home) as relay:
+                relay.err_line("terminal connected")
+                sim.err_line("logged on")
 
 
 def test_a_simulated_terminal_counts_its_connections_over_restarts(home, relay):

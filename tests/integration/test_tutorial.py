@@ -6,13 +6,12 @@ from __future__ import annotations
 
 import re
 import shlex
-import socket
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.processes import Bridge, Process, environment, run_bridge
+from tests.support.processes import Bridge, Process, environment, ports_of_ones_own, run_bridge
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "tutorial" / "first-ticks.md"
 FENCE = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -28,11 +27,8 @@ def ports():
     """
     Return four ports that are free now; the tutorial's are fixed, and may be in use here.
     """
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
-    found = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return found
+    with ports_of_ones_own(4) as found:
+        yield found
 
 
 @pytest.mark.slow

@@ -5,19 +5,22 @@ Every process is checked at its end: no traceback on stderr, ever.
 
 from __future__ import annotations
 
+import contextlib
 import locale
 import os
 import queue
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, NamedTuple, Self
 
+from bridge.cli.demo.ports import HeldPorts
 from tests.support.press import FLAGS, press
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,6 +33,25 @@ FREE_PORTS = (
     "--publish-endpoint=tcp://127.0.0.1:0",
     "--control-endpoint=tcp://127.0.0.1:0",
 )
+
+
+@contextlib.contextmanager
+def ports_of_ones_own(count: int) -> Iterator[list[int]]:
+    """
+    Hold free ports on which nobody listens yet.
+    """
+    held = HeldPorts(count)
+    try:
+        # Where none can be held, what is free now most likely still is in a moment.
+        yield held.numbers or [_free_port() for _ in range(count)]
+    finally:
+        held.close()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port: int = nobody.getsockname()[1]
+        return port
 
 
 class Finished(NamedTuple):

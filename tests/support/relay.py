@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +21,7 @@ from typing import Any, Self
 import msgpack
 import zmq
 
+from bridge.cli.demo.ports import HeldPorts
 from bridge.config import (
     EndpointSettings,
     Key,
@@ -155,7 +155,7 @@ run_relay(settings)
 
 class RelayProcess:
     """
-    A relay as a process of its own. The first start takes free ports, later ones the same.
+    A relay as a process of its own. All starts bind the same free ports.
 
     ``ablation`` is Python that runs in the process before the relay: it takes a mechanism
     out, to see that a test notices.
@@ -166,8 +166,13 @@ class RelayProcess:
         self.ablation = ablation
         self._options = options
         _, self.keys = make_settings(folder, **options)
-        self._fixed: dict[str, str] = {}
-        self._held: list[socket.socket] = []
+        self._ports = HeldPorts(4)
+        self._fixed = {
+            name: f"tcp://127.0.0.1:{port}"
+            for name, port in zip(
+                ("terminal", "request", "publish", "control"), self._ports.numbers, strict=False
+            )
+        }
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -179,13 +184,6 @@ class RelayProcess:
         Start and wait until ``control.json`` of this very process is there.
         """
         deadline = time.monotonic() + DEADLINE_S
-        while not self._started(deadline):
-            # A connection that another test dialled out may have one of the ports for a moment.
-            pass
-        return self
-
-    def _started(self, deadline: float) -> bool:
-        self._release_ports()
         root = Path(__file__).resolve().parents[2]
         log = (self.folder / "relay.log").open("ab")
         self.process = subprocess.Popen(
@@ -212,15 +210,12 @@ class RelayProcess:
                     break
             except (OSError, ValueError):
                 pass
-            if self.process.poll() is not None:
-                said = (self.folder / "relay.log").read_text()
-                assert "EndpointInUse" in said.splitlines()[-1], said
-                assert time.monotonic() < deadline, said
-                return False
-            assert time.monotonic() < deadline, "the relay did not get ready"
+            said = (self.folder / "relay.log").read_text()
+            assert self.process.poll() is None, said
+            assert time.monotonic() < deadline, f"the relay did not get ready: {said}"
             threading.Event().wait(0.01)
         self._fixed = found["endpoints"]
-        return True
+        return self
 
     def kill(self) -> None:
         """
@@ -229,7 +224,6 @@ class RelayProcess:
         assert self.process is not None
         self.process.kill()
         self.process.wait(DEADLINE_S)
-        self._hold_ports()
 
     def checkpointed(self) -> set[str]:
         """
@@ -268,23 +262,10 @@ class RelayProcess:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
-        self._release_ports()
+        self._ports.close()
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait(DEADLINE_S)
-
-    def _hold_ports(self) -> None:
-        # Bound and not listening, they refuse as a dead relay's do; free, they might become
-        # another test's while this one's terminal still dials them.
-        for endpoint in self._fixed.values():
-            held = socket.socket()
-            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            held.bind(("127.0.0.1", port_of(endpoint)))
-            self._held.append(held)
-
-    def _release_ports(self) -> None:
-        while self._held:
-            self._held.pop().close()
 
 
 class Requester:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from bridge.cli.control import ControlFile, read_control_file, stop_relay
+from bridge.cli.demo.ports import HeldPorts
 from bridge.config import init_config, load
 from bridge.exceptions import BridgeError
 from bridge.relay.control import CONTROL_FILE
@@ -28,8 +29,7 @@ class RelayChild:
     ``bridge run`` with a home of its own. The caller **must** ``close`` it. ``trading``:
     settings of the terminal's section ``trading``.
 
-    The first start takes free ports; every later one binds the same, as a supervisor that
-    restarts a relay would.
+    All starts bind the same free ports, as those of a supervisor that restarts a relay would.
     """
 
     def __init__(self, home: Path, alias: str, **trading: object) -> None:
@@ -38,18 +38,23 @@ class RelayChild:
         self._trading = {f"{prefix}_{name.upper()}": str(value) for name, value in trading.items()}
         self.starts = 0
         self.kills = 0
-        self._endpoints: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
         init_config(home, [alias])
         settings = load(home / "bridge.toml", self._environment())
         self._data_dir = settings.relay.data_dir
         self.key_file = settings.terminals[alias].key_file
         self._log = home / "relay-stderr.log"
+        self._ports = HeldPorts(len(_ENDPOINTS))
+        # Without held ports the first start finds some.
+        self._endpoints = {
+            name: f"tcp://127.0.0.1:{port}"
+            for name, port in zip(_ENDPOINTS, self._ports.numbers, strict=False)
+        }
 
     @property
     def endpoints(self) -> dict[str, str]:
         """
-        Return where the relay listens, known after the first start.
+        Return where the relay listens; known for certain after the first start.
         """
         return dict(self._endpoints)
 
@@ -123,6 +128,7 @@ class RelayChild:
             self._process.kill()
             self._process.wait()
             self._process = None
+        self._ports.close()
 
     def log_end(self) -> str:
         """
