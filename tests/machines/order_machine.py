@@ -78,6 +78,11 @@ class OrderMachine(Machine):
                 # Nothing leaves before it is on disk.
                 assert message.command_id in self.bench.store._entries
                 assert message.relay_epoch == self.bench.epoch
+        if self.bench.ends:
+            # The relay ended the session: the journal works again.
+            self.bench.ends.clear()
+            self.connected = False
+            self.terminal.cut()
         if self.connected:
             self.terminal.received.extend(self.bench.sent)
         self.bench.sent.clear()
@@ -279,8 +284,8 @@ class OrderMachine(Machine):
         rng = self.rng
         self.bench.store.fail = None
         self.bench.view.busy_us = 0
-        self.connect()
         for _ in range(400):
+            self.connect()
             told = self.bench.orders.describe()
             if not (told["open_orders"] or told["waiting"]):
                 break
