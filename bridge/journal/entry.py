@@ -332,7 +332,7 @@ def _merge(old: Verdict, new: Verdict) -> Verdict:
     deals = tuple(dict.fromkeys((*old.deals, *new.deals)))
     if old.outcome in EXECUTED and _RANK[old.outcome] > _RANK[new.outcome]:
         # A replay of less: of it only deals can be news.
-        return dataclasses.replace(old, deals=deals)
+        return dataclasses.replace(old, deals=deals, utc_msc=new.utc_msc)
     was_executed = old.outcome in EXECUTED
     return dataclasses.replace(
         new,

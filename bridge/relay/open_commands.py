@@ -25,11 +25,22 @@ from typing import Any, Final
 from bridge.bus.bodies import TradeKind
 from bridge.bus.orders import LifeStep, Reason
 from bridge.exceptions import JournalError
-from bridge.journal import EXECUTED, NOT_EXECUTED, Account, Change, Entry, Reserved, Step, Verdict
+from bridge.journal import (
+    EXECUTED,
+    NOT_EXECUTED,
+    Account,
+    Change,
+    Entry,
+    Reserved,
+    Step,
+    Verdict,
+    successor,
+)
 from bridge.logs import get_logger
 from bridge.model.enums import TradeRequestActions
 from bridge.relay.order_commands import (
     BACKOFF_US,
+    DISK_GRACE_US,
     SETTLING_US,
     Moment,
     OpenCommand,
@@ -62,8 +73,6 @@ log = get_logger(__name__)
 
 #: ids of one QUERY (wire protocol)
 _QUERY_MAX: Final = 64
-#: how much longer than its deadline a request waits for a disk that has its answer
-_DISK_GRACE_US: Final = 1_000_000
 _LINK_LOST: Final = "the link was lost before it could be sent"
 #: what only the ledger that a NEW was sent to can say
 _OF_ITS_LEDGER: Final = frozenset(
@@ -430,6 +439,10 @@ class OpenCommands:
         """
         Write a verdict; who waits is told when it is on disk. ``step``: that of its life.
         """
+        command = self._open.get(entry.command_id)
+        if command is not None and command.told is not None:
+            # The disk has lost it, not those who were told: what they are told next is no less.
+            verdict = successor(command.told, verdict) or command.told
         change: Change
 
         def recorded(error: JournalError | None, then: Moment) -> None:
@@ -490,6 +503,8 @@ class OpenCommands:
         if entry is None or command is None or not entry.final:
             return
         self.unheard.discard(entry.command_id)
+        if error is not None and command.waiters:
+            command.told = entry.verdict
         # Also when the disk failed: the answer is true all the same.
         self._tell(command, command.waiters, entry)
         if error is not None:
@@ -582,7 +597,7 @@ class OpenCommands:
     def _grace_us(self, command: OpenCommand) -> int:
         # The disk has the answer, or decides it: what is not reserved by now is never sent.
         unsent = command.stage in (Stage.RESERVING, Stage.READY)
-        return _DISK_GRACE_US if unsent or self._ends_soon(command) else 0
+        return DISK_GRACE_US if unsent or self._ends_soon(command) else 0
 
     def deadlines(self) -> Iterator[int]:
         """

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from bridge.bus.orders import CloseAllParams, cancel_command, close_command, command_id
 from bridge.bus.requests import Method
-from bridge.journal import Entry
+from bridge.journal import Entry, Verdict
 from bridge.model.command import OrderCommand, OrderValues
 from bridge.model.enums import TradeRequestActions
 from bridge.policy import Denial, Proposal
@@ -20,6 +20,7 @@ from bridge.wire.spec import NewFlag
 
 __all__ = [
     "BACKOFF_US",
+    "DISK_GRACE_US",
     "SETTLING_US",
     "Moment",
     "OpenCommand",
@@ -44,6 +45,8 @@ __all__ = [
 BACKOFF_US: Final = (250_000, 500_000, 1_000_000, 2_000_000, 4_000_000, 8_000_000, 15_000_000)
 #: At most that while the settle time runs.
 SETTLING_US: Final = 2_000_000
+#: How much longer than its deadline a request waits for a disk that has its answer.
+DISK_GRACE_US: Final = 1_000_000
 
 #: Actions that move a volume; the others change or remove what is there.
 _MOVING: Final = frozenset(
@@ -198,6 +201,8 @@ class OpenCommand:
     queries: int = 0
     #: questions of this session without an answer
     unanswered: int = 0
+    #: an end that was told, and that the disk then lost
+    told: Verdict | None = None
 
     @property
     def content_hash(self) -> bytes:

@@ -15,7 +15,7 @@ one is accepted.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from bridge.bus.bodies import TradeKind
@@ -27,7 +27,15 @@ from bridge.journal import Change, Diverged, Entry, Journal
 from bridge.logs import get_logger
 from bridge.policy import Context, Denial, Proposal
 from bridge.relay.open_commands import OpenCommands
-from bridge.relay.order_commands import Moment, Reply, Stage, TradeSession, Waiter, Wanted
+from bridge.relay.order_commands import (
+    DISK_GRACE_US,
+    Moment,
+    Reply,
+    Stage,
+    TradeSession,
+    Waiter,
+    Wanted,
+)
 from bridge.relay.order_desk import Desk, TerminalView
 from bridge.relay.order_life import life_of, waiting_of_pending
 from bridge.relay.order_results import denied_result, diverged
@@ -73,6 +81,8 @@ class Orders:
         self._desk.state_reason = latched.reason
         self._commands = OpenCommands(self._desk, self._corrected)
         self._pending = PendingCommands(self._desk, judge, self._commands)
+        #: requests for what has ended, until what is known of it is on disk
+        self._repeats: list[Waiter] = []
         self._next_us = 0
         #: how often the state was set: what is on disk late must not undo what came after it
         self._states_asked = 0
@@ -114,6 +124,9 @@ class Orders:
             return True
 
         def answer(_: JournalError | None, __: Moment) -> None:
+            if waiter not in self._repeats:
+                return
+            self._repeats.remove(waiter)
             problem = "it is not in the journal any more"
             entry = None
             try:
@@ -123,14 +136,13 @@ class Orders:
             if entry is not None:
                 waiter.reply.result(self._commands.result(entry, replayed=True))
             else:
-                # No word of what became of it (bus protocol, "INTERNAL").
-                waiter.reply.error(
-                    error_map(ErrorName.INTERNAL, f"{name} cannot be looked up: {problem}")
-                )
+                waiter.reply.error(_not_looked_up(problem))
 
         known = self._journal.known(name, wanted.content_hash, self._desk.later(answer))
         if isinstance(known, Diverged):
             waiter.reply.result(denied)
+        elif known is not None:
+            self._repeats.append(waiter)
         return known is not None
 
     def status(self, command_id: str) -> dict[str, Any] | None:
@@ -320,6 +332,7 @@ class Orders:
         self._pending.abandon(
             error_map(ErrorName.SHUTTING_DOWN, "the relay is stopping; nothing was sent")
         )
+        self._abandon_repeats(self._repeats, "the relay is stopping")
         for command in list(self._commands):
             self._commands.tell_unknown(command, command.waiters)
 
@@ -348,15 +361,23 @@ class Orders:
                 self._told = self.state
                 desk.session.begin_anew("orders are taken again: the journal works again")
             self._commands.expire(now)
+            late = [one for one in self._repeats if now.us >= one.deadline_us + DISK_GRACE_US]
+            self._abandon_repeats(late, "the disk of the journal does not answer")
             self._pending.advance(now)
             self._commands.send(now)
             if not desk.arrived and not desk.stirred:
                 break
         times = [_NEVER_US, *self._commands.deadlines(), *self._pending.deadlines()]
+        times += [waiter.deadline_us + DISK_GRACE_US for waiter in self._repeats]
         busy_until_us = desk.view.busy_until_us()
         if len(times) > 1 and busy_until_us > now.us:
             times.append(busy_until_us)
         self._next_us = min(times)
+
+    def _abandon_repeats(self, waiters: Sequence[Waiter], problem: str) -> None:
+        for waiter in list(waiters):
+            self._repeats.remove(waiter)
+            waiter.reply.error(_not_looked_up(problem))
 
     # --- the trading state --------------------------------------------------------------------
 
@@ -376,6 +397,11 @@ class Orders:
         )
         reason = f"{entry.command_id} counted as not executed and was executed after all"
         self.set_state(TradingState.HALTED, reason, "relay", _ignore, now)
+
+
+def _not_looked_up(problem: str) -> dict[str, Any]:
+    # No word of what became of it (bus protocol, "INTERNAL").
+    return error_map(ErrorName.INTERNAL, f"it cannot be looked up: {problem}")
 
 
 def _ignore(error: JournalError | None) -> None:

@@ -197,6 +197,7 @@ class OrderMachine(Machine):
     @rule(seconds=st.sampled_from([0, 1, 3]))
     def be_busy(self, seconds):
         self.bench.view.busy_us = self.bench.us + seconds * SECOND
+        self.bench.orders.stir()
         self.pump()
 
     @rule(draw=draws)
@@ -331,7 +332,7 @@ class OrderMachine(Machine):
         Who asked for the same got the same, and who asked for something else a denial.
         """
         finals = []
-        for of, reply, epoch, _, content in self.replies:
+        for of, reply, epoch, deadline_us, content in self.replies:
             if of != name:
                 continue
             assert reply.is_used or epoch != self.bench.epoch
@@ -343,9 +344,10 @@ class OrderMachine(Machine):
                 # The namespace of a client is its own.
                 assert len(self.contents[name]) > 1
             elif entry is not None and content != entry.content_hash:
-                # Nothing was sent for it: the id was free when it was denied, or a relay was killed
-                # that did not know whether its disk has it. It had not.
-                lost = epoch < entry.relay_epoch and not result["final"]
+                # Nothing was sent for it: the id was free when it was denied, or nobody knew at its
+                # deadline, or when the relay was killed, whether the disk has it. It had not.
+                overdue = deadline_us <= entry.life[0].us
+                lost = not result["final"] and (overdue or epoch < entry.relay_epoch)
                 assert result["outcome"] == ("UNKNOWN" if lost else "DENIED")
             elif result["final"] and not result["children"]:
                 finals.append(result)

@@ -223,11 +223,12 @@ def test_an_execution_goes_forward_and_keeps_its_tickets(old, new):
     ("old", "new"), [(Is.DONE, Is.PARTIAL), (Is.DONE, Is.PLACED), (Is.PARTIAL, Is.PLACED)]
 )
 def test_of_a_replay_of_less_only_new_deals_count(old, new):
-    before = verdict(old, volume=1.0, deals=(1,))
+    before = verdict(old, volume=1.0, deals=(1,), utc_msc=5)
 
-    assert successor(before, verdict(new, volume=0.5)) is None
-    assert dataclasses.replace(before, deals=(1, 2)) == successor(
-        before, verdict(new, volume=0.5, deals=(1, 2))
+    assert successor(before, verdict(new, volume=0.5, utc_msc=9)) is None
+    # It is kept for as long as any other verdict of that time.
+    assert dataclasses.replace(before, deals=(1, 2), utc_msc=9) == successor(
+        before, verdict(new, volume=0.5, deals=(1, 2), utc_msc=9)
     )
 
 

@@ -451,6 +451,35 @@ def test_an_answer_that_cannot_be_written_is_true_all_the_same(bench):
     assert "DONE" == bench.status()
 
 
+@pytest.mark.parametrize(
+    ("told", "later", "kept", "corrected"),
+    [
+        (OrderOutcome.DONE, OrderOutcome.PARTIAL, "DONE", False),
+        (OrderOutcome.DONE, OrderOutcome.UNKNOWN, "DONE", False),
+        (OrderOutcome.PARTIAL, OrderOutcome.DONE, "DONE", False),
+        (OrderOutcome.REJECTED, OrderOutcome.INTENT, "REJECTED", False),
+        (OrderOutcome.REJECTED, OrderOutcome.DONE, "DONE", True),
+    ],
+)
+def test_an_answer_that_was_told_and_lost_is_taken_back_by_nothing_less(
+    bench, told, later, kept, corrected
+):
+    reply = bench.order()
+    bench.tell("c/1", told)
+    bench.store.fail = JournalError("the disk is full", writable=True)
+    bench.turn()
+
+    assert told.name == reply.outcome
+
+    bench.store.fail = None
+    bench.answer(outcome=later)
+    again = bench.order()
+
+    assert (kept, corrected) == (again.outcome, again.results[0]["corrected"])
+    # A person hears of it when something was told that was not so.
+    assert corrected == (bench.orders.state is TradingState.HALTED)
+
+
 def test_a_journal_in_doubt_halts_the_terminal(bench):
     bench.store.fail = JournalError("the journal is damaged", hint="restore a copy")
 

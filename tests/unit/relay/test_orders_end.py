@@ -6,7 +6,7 @@ import pytest
 
 from bridge.bus.bodies import TradeKind
 from bridge.exceptions import JournalError
-from bridge.wire.spec import TradingState
+from bridge.wire.spec import OrderOutcome, TradingState
 from tests.support.orders import SECOND, FakeReply, OrderBench
 
 
@@ -144,6 +144,43 @@ def test_the_same_id_gets_a_reply_when_the_journal_cannot_be_read_any_more(bench
     bench.turn()
 
     assert "INTERNAL" == again.outcome
+
+
+def ask_again_behind_a_disk_that_stands_still(bench):
+    bench.order()
+    bench.answer(outcome=OrderOutcome.PARTIAL)
+    bench.tell("c/1", OrderOutcome.DONE)
+    again = bench.submit(valid_for_ms=2_000)
+
+    assert not again.is_used
+    return again
+
+
+def test_the_same_id_is_not_kept_waiting_for_a_disk_that_stands_still(bench):
+    again = ask_again_behind_a_disk_that_stands_still(bench)
+    bench.us += 3 * SECOND - 1
+    bench.orders.poll(bench.now)
+
+    assert not again.is_used
+    assert bench.us + 1 == bench.orders.next_deadline()
+
+    bench.us += 1
+    bench.orders.poll(bench.now)
+
+    assert "INTERNAL" == again.outcome
+
+    bench.turn()
+
+    assert "DONE" == bench.order().outcome
+
+
+def test_the_same_id_gets_its_reply_at_the_end_of_the_relay(bench):
+    again = ask_again_behind_a_disk_that_stands_still(bench)
+    bench.orders.stop()
+
+    assert "INTERNAL" == again.outcome
+
+    bench.turn()
 
 
 def test_an_id_that_cannot_be_looked_up_is_denied_and_stops_nothing(bench, monkeypatch):
