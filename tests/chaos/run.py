@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import random
 import resource
 import sys
@@ -161,7 +162,7 @@ class _Pacer:
         missing = max(0.0, wanted - self.orders) / _ORDERS_OF_A_LIFE / len(self._clients)
         for client in self._clients:
             client.check()
-            client.say(f"allow {client.lives + round(missing)}")
+            client.say(f"allow {client.lives + math.ceil(missing)}")
 
     def finish(self) -> None:
         # No fault any more: what is left of the orders, and then no new life.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.chaos import run
 from tests.chaos.__main__ import main
 from tests.chaos.run import Plan, report, run_chaos
 
@@ -71,3 +72,27 @@ def test_new_names_and_a_lost_journal_are_noticed(tmp_path, seed):
 def test_another_terminal_is_refused_plainly(capsys):
     assert 2 == main(["--terminal", "none"])
     assert "TERMINAL=python" in capsys.readouterr().err
+
+
+def test_the_last_order_is_not_waited_for_in_vain(monkeypatch):
+    """Less than half a life for each process was missing, and none was allowed."""
+
+    class Almost:
+        orders = 9
+        lives = 4
+
+        def check(self):
+            pass
+
+        def say(self, words):
+            if words.startswith("allow") and int(words.split()[1]) > self.lives:
+                self.lives += 1
+                self.orders += 1
+
+    clients = [Almost(), Almost()]
+    # Without the wait nothing but a defect ends the loop.
+    monkeypatch.setattr(run, "_PATIENCE_S", 5.0)
+    pacer = run._Pacer(Plan(orders=19), clients, 0.0)
+    pacer.finish()
+
+    assert pacer.orders >= 19

@@ -107,9 +107,8 @@ def main(words: Sequence[str]) -> int:
     market = Market([spec_for(name) for name in symbols], max_ticks=_MAX_TICKS)
     for name in symbols:
         market.select(name, True)
-    process: list[EaProcess] = []
     lock = threading.RLock()
-    stdin = _Stdin(market, lock, process, plays="-" in arguments.ticks)
+    stdin = _Stdin(market, lock, plays="-" in arguments.ticks)
     stdin.start()
     _tell({"event": "building"})
     program = building.build(arguments.source, mode=arguments.mode)
@@ -135,9 +134,14 @@ def main(words: Sequence[str]) -> int:
         symbol=symbols[0],
         lock=lock,
     )
-    ea.on_event = _tell
+
+    def heard(event: dict[str, Any]) -> None:
+        # Before anybody hears of it: who does may send ticks at once.
+        stdin.program = ea
+        _tell(event)
+
+    ea.on_event = heard
     with ea:
-        process.append(ea)
         _tell({"event": "running", "pid": ea.pid})
         with contextlib.suppress(KeyboardInterrupt):
             _play(ea, _feed(arguments, market, files, ea), stdin, arguments.linger)
@@ -228,17 +232,15 @@ def _wait(ea: EaProcess, stdin: _Stdin, done: Any) -> None:
 
 
 class _Stdin(threading.Thread):
-    # Reads stdin to its end: ticks, if they come that way.
+    # Reads stdin to its end: ticks, if they come that way. ``program`` is told of each.
 
-    def __init__(
-        self, market: Market, lock: threading.RLock, process: list[EaProcess], *, plays: bool
-    ) -> None:
+    def __init__(self, market: Market, lock: threading.RLock, *, plays: bool) -> None:
         super().__init__(name="stdin", daemon=True)
         self.ended = threading.Event()
         self.error: BaseException | None = None
         self._market = market
         self._lock = lock
-        self._process = process
+        self.program: EaProcess | None = None
         self._plays = plays
 
     def run(self) -> None:
@@ -256,14 +258,14 @@ class _Stdin(threading.Thread):
 
     def _answer(self, line: str) -> None:
         # "?tags NUMBER": the comments of all orders that the broker ever took.
-        exchange = self._process[0].exchange if self._process else None
+        exchange = None if self.program is None else self.program.exchange
         with self._lock:
             tags = [] if exchange is None else list(exchange.ledger().tags.values())
         _tell({"event": "tags", "number": line.rsplit(maxsplit=1)[-1], "tags": tags})
 
     def _tell_program(self, symbol: str) -> None:
-        if self._process:
-            self._process[0].tick(symbol)
+        if self.program is not None:
+            self.program.tick(symbol)
 
 
 class _Progress:

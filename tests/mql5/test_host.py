@@ -18,7 +18,7 @@ from bridge.sim.feed import Feed
 from bridge.sim.market import Market
 from bridge.sim.terminal import Account
 from bridge.wire.spec import Permission
-from tests.mql5 import building
+from tests.mql5 import building, run
 from tests.mql5.broker import BookLevel
 from tests.mql5.feed import FeedThread, Reading, play_lines, tick_of_line
 from tests.mql5.host import NEVER_US, WITHIN_S, EaProcess, ExitCode, ProgramFailed
@@ -335,3 +335,29 @@ def test_the_command_runs_a_program_until_its_stdin_ends(tmp_path, program):
     assert "OnInit life 1 text secret symbol EURUSD timer 0" in texts
     assert "OnDeinit 9 9 stopped true" in texts
     assert {"event": "ended", "code": 0, "text": ""} == heard[-1]
+
+
+def test_the_command_tells_the_program_of_a_tick_that_comes_at_once(tmp_path, monkeypatch, capsys):
+    """Whoever reads that it is initialized may be quicker than the command itself."""
+    reading, writing = os.pipe()
+    start = EaProcess.start
+
+    def start_and_hold(self):
+        start(self)
+        try:
+            self.wait_until_initialized()
+            os.write(writing, f"EURUSD {' '.join(map(repr, TICK))}\n".encode())
+            self.wait_for_line("OnTick")
+        finally:
+            os.close(writing)
+
+    monkeypatch.setattr(EaProcess, "start", start_and_hold)
+    with os.fdopen(reading) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        words = ["--mode", "asan", "--symbols", "EURUSD", "--ticks", "-", "--data", str(tmp_path)]
+
+        assert 0 == run.main([str(PUPPET), *words])
+
+    assert {"event": "ended", "code": 0, "text": ""} == json.loads(
+        capsys.readouterr().out.splitlines()[-1]
+    )
