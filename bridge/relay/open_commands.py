@@ -19,6 +19,7 @@ the link is lost. The finding out goes on.
 from __future__ import annotations
 
 import dataclasses
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
@@ -73,6 +74,8 @@ log = get_logger(__name__)
 
 #: ids of one QUERY (wire protocol)
 _QUERY_MAX: Final = 64
+#: the newest ids are kept that were told UNKNOWN and never got to disk
+_DOUBTFUL_MAX: Final = 2_048
 _LINK_LOST: Final = "the link was lost before it could be sent"
 #: what only the ledger that a NEW was sent to can say
 _OF_ITS_LEDGER: Final = frozenset(
@@ -93,6 +96,8 @@ class OpenCommands:
         self._open: dict[str, OpenCommand] = {}
         #: commands of before this session that it has not been heard of
         self.unheard: set[str] = set()
+        #: contents of what was told UNKNOWN and never got to disk: another content is another order
+        self._doubtful: OrderedDict[str, bytes] = OrderedDict()
         self._restored: list[str] = []
         for entry in desk.journal.open_entries(desk.alias):
             self._restore(entry)
@@ -115,6 +120,12 @@ class OpenCommands:
         """
         command = self._open.get(name)
         return self._desk.journal.find(name) if command is None else command.entry
+
+    def may_take(self, name: str, content_hash: bytes) -> bool:
+        """
+        Return whether an id that the journal does not have may be taken for this content.
+        """
+        return self._doubtful.get(name, content_hash) == content_hash
 
     def result(self, entry: Entry, *, replayed: bool = False) -> dict[str, Any]:
         """
@@ -186,6 +197,10 @@ class OpenCommands:
                 continue
             if error is not None:
                 del self._open[name]
+                if command.in_doubt:
+                    self._doubtful[name] = command.content_hash
+                    if len(self._doubtful) > _DOUBTFUL_MAX:
+                        self._doubtful.popitem(last=False)
                 denied = denied_result(name, no_journal(error), comment=command.entry.comment)
                 for waiter in command.waiters:
                     waiter.reply.result(denied)
@@ -629,6 +644,7 @@ class OpenCommands:
         if command.is_resolved:
             # What is not on disk is not told.
             entry = dataclasses.replace(entry, verdict=None)
+        command.in_doubt = command.in_doubt or bool(waiters)
         self._tell(command, waiters, entry)
 
     def _tell(self, command: OpenCommand, waiters: Sequence[Waiter], entry: Entry) -> None:

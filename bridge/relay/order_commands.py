@@ -201,6 +201,8 @@ class OpenCommand:
     queries: int = 0
     #: questions of this session without an answer
     unanswered: int = 0
+    #: somebody was told UNKNOWN
+    in_doubt: bool = False
     #: an end that was told, and that the disk then lost
     told: Verdict | None = None
 

@@ -141,9 +141,14 @@ class Orders:
         known = self._journal.known(name, wanted.content_hash, self._desk.later(answer))
         if isinstance(known, Diverged):
             waiter.reply.result(denied)
-        elif known is not None:
+            return True
+        if known is not None:
             self._repeats.append(waiter)
-        return known is not None
+            return True
+        if not self._commands.may_take(name, wanted.content_hash):
+            waiter.reply.result(denied)
+            return True
+        return False
 
     def status(self, command_id: str) -> dict[str, Any] | None:
         """

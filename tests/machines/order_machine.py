@@ -332,7 +332,7 @@ class OrderMachine(Machine):
         Who asked for the same got the same, and who asked for something else a denial.
         """
         finals = []
-        for of, reply, epoch, deadline_us, content in self.replies:
+        for of, reply, epoch, _, content in self.replies:
             if of != name:
                 continue
             assert reply.is_used or epoch != self.bench.epoch
@@ -344,10 +344,9 @@ class OrderMachine(Machine):
                 # The namespace of a client is its own.
                 assert len(self.contents[name]) > 1
             elif entry is not None and content != entry.content_hash:
-                # Nothing was sent for it: the id was free when it was denied, or nobody knew at its
-                # deadline, or when the relay was killed, whether the disk has it. It had not.
-                overdue = deadline_us <= entry.life[0].us
-                lost = not result["final"] and (overdue or epoch < entry.relay_epoch)
+                # Nothing was sent for it: the id was free when it was denied, or a relay was killed
+                # that did not know whether its disk has it. It had not.
+                lost = epoch < entry.relay_epoch and not result["final"]
                 assert result["outcome"] == ("UNKNOWN" if lost else "DENIED")
             elif result["final"] and not result["children"]:
                 finals.append(result)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from bridge.bus.bodies import TradeKind
+from bridge.bus.requests import Method
 from bridge.exceptions import JournalError
 from bridge.wire.spec import OrderOutcome, TradingState
-from tests.support.orders import SECOND, FakeReply, OrderBench
+from tests.support.orders import BUY, SECOND, FakeReply, OrderBench
 
 
 @pytest.fixture
@@ -181,6 +182,26 @@ def test_the_same_id_gets_its_reply_at_the_end_of_the_relay(bench):
     assert "INTERNAL" == again.outcome
 
     bench.turn()
+
+
+def test_an_id_that_was_told_unknown_stays_that_orders_when_the_disk_has_lost_it(bench):
+    """Who was told UNKNOWN asks again: another order under its id would be taken for this one."""
+    reply = bench.submit(valid_for_ms=500)
+    bench.us += 2 * SECOND
+    bench.orders.poll(bench.now)
+
+    assert "UNKNOWN" == reply.outcome
+
+    bench.store.fail = JournalError("the disk is full", writable=True)
+    bench.turn()
+    bench.store.fail = None
+    other = bench.order("1", Method.ORDER_SEND, BUY | {"volume": 0.2})
+
+    assert ("DENIED(DIVERGED)", []) == (other.outcome, bench.news())
+
+    bench.order("1")
+
+    assert ["c/1"] == bench.news()
 
 
 def test_an_id_that_cannot_be_looked_up_is_denied_and_stops_nothing(bench, monkeypatch):
